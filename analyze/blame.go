@@ -1,0 +1,172 @@
+package analyze
+
+import (
+	"path"
+	"sort"
+	"strings"
+
+	"bugcheck/report"
+)
+
+// plumbing are the kernel functions of traps and bug checks: they stand on
+// every crash's stack and are never to blame. Patterns as in path.Match. From
+// the documentation of !analyze's frame rules and the logs behind
+// docs/agreement.md.
+var plumbing = []string{
+	"DbgBreakPointWithStatus", "RtlpBreakWithStatusInstruction", "KiBugCheckDebugBreak", "KeBugCheck", "KeBugCheck2",
+	"KeBugCheckEx", "KiBugCheckDispatch", "KiPageFault*", "KiTrap*", "MiSystemFault", "MmAccessFault",
+	"KiDispatchException", "KiExceptionDispatch", "CommonDispatchException", "KiExceptionExit",
+	"KiRaiseSecurityCheckFailure", "KiGeneralProtectionFault*", "KiInvalidOpcodeFault*", "KiBreakpointTrap*",
+	"KiDebugServiceTrap*", "KiDivideErrorFault*", "KiStackFault*", "KiSegmentNotPresentFault*",
+	"KiAlignmentFault*", "KiSystemServiceHandler", "RtlpExecuteHandlerForException", "RtlDispatchException",
+	"RtlpExceptionHandler", "__C_specific_handler", "__GSHandlerCheck*", "KiUpdateRunTime", "KeUpdateRunTime",
+	"KeClockInterruptNotify", "KiCallInterruptServiceRoutine", "KiInterrupt*Dispatch*", "KiInterruptDispatch*",
+	"?? ::FNODOBFM::*", "VerifierBugCheckIfAppropriate", "ViFilter*", "VfBugCheckNoStackUsage",
+}
+
+// weak are kernel functions that give way to any frame outside the kernel, but
+// go before other frames of the kernel: the fast-fail and watchdog entries.
+var weak = []string{"KiFastFailDispatch", "KeAccumulateTicks", "KiDoubleFaultAbort", "KiTrap0E"}
+
+// soft are modules of Windows that carry other drivers' calls. A frame in them is
+// passed over when a driver from outside Windows stands deeper; nt and hal give
+// way to any other module. In 65 published cases nt was passed over 40 times,
+// ndis, FLTMGR, Ntfs, tcpip, watchdog and VerifierExt too, each for a third
+// party's driver; dxgkrnl was blamed over a driver of Windows that stood deeper.
+var soft = map[string]bool{
+	"nt": true, "hal": true, "ndis": true, "tcpip": true, "netio": true, "fltmgr": true, "ntfs": true, "refs": true,
+	"wdf01000": true, "storport": true, "classpnp": true, "disk": true, "partmgr": true, "volmgr": true,
+	"watchdog": true, "verifierext": true, "dxgkrnl": true, "dxgmms1": true, "dxgmms2": true, "win32k": true,
+	"win32kbase": true, "win32kfull": true, "ks": true, "portcls": true, "pshed": true, "usbport": true,
+	"usbhub3": true, "ucx01000": true, "acpi": true, "pci": true, "ci": true, "clfs": true,
+}
+
+// userModeEntry are the kernel functions that user mode enters by: frames below
+// them belong to the program, which cannot crash Windows by itself.
+var userModeEntry = map[string]bool{
+	"KiSystemServiceCopyEnd": true, "KiSystemServicePostCall": true, "KiFastCallEntry": true,
+	"KiSystemServiceExit": true, "KiSystemServiceExitPico": true, "KiFastCallEntryCommon": true,
+	"KiSystemServiceGdiTebAccess": true, "KiSystemService": true,
+}
+
+func matches(patterns []string, symbol string) bool {
+	for _, p := range patterns {
+		if ok, _ := path.Match(p, symbol); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// certain are the frames that a verdict may rest on: not scanned, not below the
+// entry from user mode, and not the header's own, which is KeBugCheckEx or its
+// helper unless the context is the fault's.
+func certain(f *Facts) []Frame {
+	var frames []Frame
+	for i, frame := range f.Frames {
+		if frame.Trust == report.TrustScan || userModeEntry[frame.Symbol] {
+			break
+		}
+		if i == 0 && frame.Module == "nt" && frame.Symbol == "" && !f.Context.Fault {
+			continue
+		}
+		isPlumbing := frame.Module == "nt" && matches(plumbing, frame.Symbol)
+		if frame.Module != "" && !isPlumbing {
+			frames = append(frames, frame)
+		}
+	}
+	return frames
+}
+
+// blamed picks the frame to blame: the first outside nt and hal that is not
+// soft, or soft with no third party deeper; else a weak one; else the first.
+func blamed(f *Facts) (Frame, bool) {
+	frames := certain(f)
+	for i, frame := range frames {
+		if inKernel(frame) {
+			continue
+		}
+		if !soft[strings.ToLower(frame.Module)] {
+			return frame, true
+		}
+		return thirdPartyBelow(frames[i:]), true
+	}
+	for _, frame := range f.Frames {
+		if frame.Trust != report.TrustScan && frame.Module == "nt" && matches(weak, frame.Symbol) {
+			return frame, true
+		}
+	}
+	if len(frames) == 0 {
+		return Frame{}, false
+	}
+	return frames[0], true
+}
+
+func inKernel(f Frame) bool { return f.Module == "nt" || f.Module == "hal" }
+
+// thirdPartyBelow is the first third-party frame behind a soft one, else the
+// soft one itself.
+func thirdPartyBelow(frames []Frame) Frame {
+	for _, f := range frames[1:] {
+		if !inKernel(f) && thirdParty(f.Image) {
+			return f
+		}
+	}
+	return frames[0]
+}
+
+// isMemoryManager reports a function of the kernel's memory manager: the
+// debugger calls a fault there memory_corruption.
+func isMemoryManager(symbol string) bool {
+	return len(symbol) > 2 && (strings.HasPrefix(symbol, "Mi") || strings.HasPrefix(symbol, "Mm")) &&
+		symbol[2] >= 'A' && symbol[2] <= 'Z'
+}
+
+// suspected is a driver that the stack speaks of.
+type suspected struct {
+	Image, Module string
+	count         int  // addresses on the stack
+	certain       bool // found by registers or unwinding, not by a scan
+	first         int
+}
+
+// suspects lists the third-party drivers on the stack, those with certain
+// frames first, then by where they first stand. User-mode frames do not count.
+func suspects(f *Facts) []suspected {
+	byImage := map[string]*suspected{}
+	loaded := loadedImages(f)
+	for i, frame := range f.Frames {
+		if userModeEntry[frame.Symbol] {
+			break
+		}
+		if !thirdParty(frame.Image) || len(loaded) > 0 && !loaded[frame.Image] {
+			continue
+		}
+		s := byImage[frame.Image]
+		if s == nil {
+			s = &suspected{Image: frame.Image, Module: frame.Module, first: i}
+			byImage[frame.Image] = s
+		}
+		s.count++
+		s.certain = s.certain || frame.Trust != report.TrustScan
+	}
+	list := make([]suspected, 0, len(byImage))
+	for _, s := range byImage {
+		list = append(list, *s)
+	}
+	sort.Slice(list, func(i, j int) bool {
+		if list[i].certain != list[j].certain {
+			return list[i].certain
+		}
+		return list[i].first < list[j].first
+	})
+	return list
+}
+
+func loadedImages(f *Facts) map[string]bool {
+	m := make(map[string]bool, len(f.Images))
+	for _, i := range f.Images {
+		m[i.Image] = true
+	}
+	return m
+}

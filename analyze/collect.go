@@ -1,0 +1,191 @@
+package analyze
+
+import (
+	"bugcheck/dump"
+	"bugcheck/kernel"
+	"bugcheck/mem"
+	"bugcheck/report"
+	"bugcheck/win"
+)
+
+// collection is what one run of Collect finds, beyond Facts itself.
+type collection struct {
+	m         *kernel.Machine
+	facts     Facts
+	registers report.Registers
+	frames    []report.Frame
+	spans     []kernel.Span // structures on the stack that hold no return addresses
+	notes     []report.Note
+}
+
+// Collect reads from the machine everything that the verdict may depend on.
+func Collect(m *kernel.Machine) Facts { return collect(m).facts }
+
+func collect(m *kernel.Machine) *collection {
+	c := &collection{m: m}
+	h := m.Header
+	f := &c.facts
+	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live
+	f.RawCode, f.Code, f.Parameters = h.BugCheckCode, win.BaseCode(h.BugCheckCode), h.Parameters
+	if code, ok := win.English.Code(f.Code); ok {
+		f.Name = code.Name
+	}
+	for i, p := range h.Parameters {
+		f.Places[i] = place(m, p)
+	}
+	if p, ok := m.Process(); ok {
+		f.Process = p.Name
+	}
+	if irql, ok := m.IRQL(); ok {
+		f.IRQL = &irql
+	}
+	for _, mod := range m.Modules {
+		f.Images = append(f.Images, Image{Image: mod.Name, Module: mod.Module, Owner: owner(mod.Name)})
+	}
+	f.Named = m.Blocks.BrokenDriver
+	f.CPUVendor = m.Processor().Vendor
+	f.Verifier = m.Blocks.Memory.VerifyLevel != 0 && m.Blocks.Memory.Known
+	ruleFor(f.Code).find(c)
+	c.walk()
+	return c
+}
+
+// walk lists the frames from the registers that find chose, else from the
+// header's.
+func (c *collection) walk() {
+	if c.registers == nil {
+		c.registers = c.m.HeaderRegisters()
+		pc, _ := c.registers.PC()
+		c.facts.Context.Fault = c.facts.Exception != nil && pc == c.facts.Exception.Address && pc != 0
+	}
+	c.frames = c.m.Stack(c.registers, c.spans)
+	for _, f := range c.frames {
+		out := Frame{Image: f.Image, Module: f.Module, Symbol: f.Symbol, Trust: f.Trust}
+		if f.Offset != nil {
+			out.Offset = uint64(*f.Offset)
+		}
+		c.facts.Frames = append(c.facts.Frames, out)
+	}
+}
+
+func (c *collection) note(where string, t report.Text) {
+	c.notes = append(c.notes, report.Note{Where: where, Text: t})
+}
+
+// exception takes over an exception record.
+func (c *collection) exception(e *dump.ExceptionRecord) {
+	x := &Exception{Code: e.Code, Address: uint64(e.Address)}
+	if (e.Code == 0xc0000005 || e.Code == 0xc0000006) && len(e.Parameters) >= 2 {
+		x.Access, x.Target = access(e.Parameters[0]), &e.Parameters[1]
+	}
+	c.facts.Exception = x
+}
+
+// access is the word for ExceptionInformation[0] of an access violation
+// (winnt.h, EXCEPTION_RECORD).
+func access(kind uint64) string {
+	switch kind {
+	case 0:
+		return "read"
+	case 1:
+		return "write"
+	case 8:
+		return "execute"
+	}
+	return ""
+}
+
+// recordAt reads the exception record that a parameter points to and keeps it
+// out of the frames; a missing one is noted.
+func (c *collection) recordAt(addr uint64) {
+	if addr == 0 {
+		return
+	}
+	e, err := c.m.ExceptionRecordAt(mem.VA(addr))
+	if err != nil {
+		c.note("exception record", report.T("It is not in the dump: %v.", err.Error()))
+		return
+	}
+	c.exception(e)
+	c.skip(addr, 0x98)
+}
+
+// contextAt starts the frames from the CONTEXT that a parameter points to.
+func (c *collection) contextAt(addr uint64, source report.Text) bool {
+	if addr == 0 {
+		return false
+	}
+	regs, err := c.m.ContextAt(mem.VA(addr))
+	if err != nil {
+		c.note("context", report.T("It is not in the dump: %v.", err.Error()))
+		return false
+	}
+	if pc, _ := regs.PC(); pc == 0 {
+		return false
+	}
+	c.start(regs, source)
+	c.skip(addr, 0x4d0)
+	return true
+}
+
+// trapAt starts the frames from the trap frame that a parameter points to.
+func (c *collection) trapAt(addr uint64, source report.Text) {
+	if addr == 0 {
+		return
+	}
+	t, err := c.m.TrapFrameAt(mem.VA(addr))
+	if err != nil {
+		c.note("trap frame", report.T("It cannot be read: %v.", err.Error()))
+		return
+	}
+	c.startTrap(t, source)
+}
+
+// faultAt starts the frames from the trap frame of a fault at pc, looked for on
+// the stack. Without one the frames still begin at pc: the stop code's parameter
+// says so.
+func (c *collection) faultAt(pc uint64, source report.Text) {
+	if t, ok := c.m.FindTrapFrame(mem.VA(pc)); ok {
+		c.startTrap(t, report.T("trap frame at %v, found on the stack by its instruction pointer", t.Address))
+		return
+	}
+	regs := c.m.HeaderRegisters()
+	if _, ok := regs.SP(); !ok || pc == 0 {
+		return
+	}
+	for i := range regs {
+		switch regs[i].Name {
+		case "rip", "pc", "eip":
+			regs[i].Value = pc
+		}
+	}
+	c.registers = keep(regs, "rip", "pc", "eip", "rsp", "sp", "esp", "fp", "ebp")
+	c.facts.Context = Context{Source: source, Fault: true}
+}
+
+func (c *collection) startTrap(t kernel.TrapFrame, source report.Text) {
+	c.start(t.Registers, source)
+	c.skip(uint64(t.Address), 0x190)
+}
+
+func (c *collection) start(regs report.Registers, source report.Text) {
+	c.registers = regs
+	c.facts.Context = Context{Source: source, Fault: true}
+}
+
+func (c *collection) skip(addr, size uint64) {
+	c.spans = append(c.spans, kernel.Span{Start: mem.VA(addr), End: mem.VA(addr + size)})
+}
+
+// keep leaves only the named registers: the others are not those of the fault.
+func keep(regs report.Registers, names ...string) report.Registers {
+	var kept report.Registers
+	for _, r := range regs {
+		for _, n := range names {
+			if r.Name == n {
+				kept = append(kept, r)
+			}
+		}
+	}
+	return kept
+}

@@ -1,0 +1,113 @@
+package analyze
+
+import (
+	"fmt"
+
+	"bugcheck/report"
+	"bugcheck/win"
+)
+
+// What the stop codes for unhandled exceptions share (0x1E, 0x3B, 0x7E, 0x8E).
+
+const (
+	statusAccessViolation = 0xc0000005
+	statusBreakpoint      = 0x80000003
+	statusInPageError     = 0xc0000006
+)
+
+// exceptionFrom fills in what the parameters say where no record was captured:
+// the status and the instruction.
+func (c *collection) exceptionFrom(status uint64, address uint64) {
+	if c.facts.Exception == nil {
+		c.facts.Exception = &Exception{Code: uint32(status), Address: address}
+	}
+}
+
+func judgeException(j *judgement) {
+	x := j.f.Exception
+	if x == nil {
+		return
+	}
+	where := j.exceptionPlace()
+	switch where.Kind {
+	case PlaceModule:
+		j.placed = true
+		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from the instruction at 0x%x, which lies in %s+0x%x.", win.Status(x.Code), x.Address, where.Module, where.Offset))
+	case PlaceUnloaded:
+		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from 0x%x, where %s was before it was unloaded: code ran in a driver that was gone.", win.Status(x.Code), x.Address, where.Image))
+		j.convict(where.Image, where.Module, "", report.High)
+	default:
+		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from 0x%x, which lies in no loaded driver.", win.Status(x.Code), x.Address))
+	}
+	if x.Target != nil && x.Access != "" {
+		j.evidence(report.Recorded, report.T("exception record"), report.T("It was a %s of 0x%x.", accessWord(x.Access), *x.Target))
+		j.describeAccess(*x.Target)
+	}
+	if x.Code == statusInPageError {
+		j.decide(report.CauseStorage, report.Medium)
+		j.evidence(report.Derived, report.T("exception record"), report.T("A page could not be read back from disk; that is a fault of the storage or the path to it, not of the code that asked for it."))
+	}
+}
+
+// exceptionPlace is where the exception's instruction lies: the parameter that
+// holds it has been looked up.
+func (j *judgement) exceptionPlace() Place {
+	for i, p := range j.f.Parameters {
+		if p == j.f.Exception.Address {
+			return j.f.Places[i]
+		}
+	}
+	if len(j.f.Frames) > 0 && j.f.Context.Fault && j.f.Frames[0].Module != "" {
+		f := j.f.Frames[0]
+		return Place{Kind: PlaceModule, Image: f.Image, Module: f.Module, Offset: f.Offset}
+	}
+	return Place{}
+}
+
+// describeAccess says what kind of address an access violation touched. All
+// ones stand for a general protection fault, where the processor does not tell
+// the address.
+func (j *judgement) describeAccess(target uint64) {
+	if target == ^uint64(0) {
+		j.evidence(report.Derived, report.T("exception record"), report.T("The processor did not tell the address (all ones): usually a pointer that is not canonical, because the data it came from had been overwritten."))
+		return
+	}
+	arch := archOf(j.f)
+	j.describeTarget(Place{Kind: classify(target, arch), Bit: canonicalBit(target, arch)}, report.T("exception record"))
+}
+
+// classException is the class for 0x3B and 0x7E: AV for access violations, else
+// with the status (10 published cases).
+func classException(f *Facts) string {
+	if f.Exception != nil && f.Exception.Code == statusAccessViolation {
+		return verified(f, "AV")
+	}
+	return verified(f, fmt.Sprintf("0x%X_%x", f.Code, status(f)))
+}
+
+func status(f *Facts) uint32 {
+	if f.Exception != nil {
+		return f.Exception.Code
+	}
+	return uint32(f.Parameters[0])
+}
+
+func happenedException(f *Facts) report.Text {
+	if f.Exception == nil {
+		return report.T("an exception in the kernel was not handled")
+	}
+	x := f.Exception
+	switch {
+	case x.Code == statusAccessViolation && x.Access == "write":
+		return report.T("it wrote to an address where it must not")
+	case x.Code == statusAccessViolation && x.Access == "execute":
+		return report.T("it ran into an address where there is no code")
+	case x.Code == statusAccessViolation:
+		return report.T("it read from an address where it must not")
+	case x.Code == statusBreakpoint:
+		return report.T("it ran into a breakpoint in its code, with no debugger there")
+	case x.Code == statusInPageError:
+		return report.T("a page that was needed could not be read from disk")
+	}
+	return report.T("it raised exception %s, which nobody handled", win.Status(x.Code))
+}

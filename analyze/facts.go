@@ -1,0 +1,108 @@
+// Package analyze turns a crashed machine into a verdict: Collect reads the
+// machine into Facts, Judge is a pure function of Facts.
+//
+// It knows stop codes, one file each (x0d1.go, x139.go, …); the table of them
+// is in rules.go. Rules are general: each says in a comment what it rests on.
+package analyze
+
+import (
+	"bugcheck/report"
+	"bugcheck/win"
+)
+
+// Facts is everything the verdict may depend on, as plain data.
+type Facts struct {
+	Arch       string // x64, arm64, x86
+	Build      uint32 // of the kernel; zero if not known
+	Live       bool   // a live dump: Windows went on
+	RawCode    uint32 // as recorded: 0x1000007e
+	Code       uint32 // its base: 0x7e
+	Name       string
+	Parameters [4]uint64
+	Places     [4]Place // what each parameter points at
+	Exception  *Exception
+	Context    Context // where Frames begin
+	Frames     []Frame // top first
+	Process    string
+	IRQL       *uint8
+	Images     []Image // the loaded modules
+	Verifier   bool    // driver verifier was on, or made this crash
+	Named      string  // the image that Windows itself names (KiBugCheckDriver); "" if none
+	CPUVendor  string  // GenuineIntel, AuthenticAMD
+	CodeDiffer string  // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
+	Power      *Power  // stop code 0x9F
+	WHEA       *WHEA   // stop code 0x124
+}
+
+// Exception is the fault behind a stop code.
+type Exception struct {
+	Code    uint32
+	Address uint64 // of the instruction
+	Access  string // read, write, execute; "" if not an access
+	Target  *uint64
+}
+
+// Context says which registers the frames start from.
+type Context struct {
+	Source report.Text // "context record (parameter 4)"; zero: the dump header
+	Fault  bool        // they are those of the fault, not of KeBugCheckEx
+}
+
+// Frame is one caller, as Judge needs it.
+type Frame struct {
+	Image, Module, Symbol string
+	Offset                uint64
+	Trust                 string // a word of report.Frame.Trust
+}
+
+// Image is a loaded module by its names.
+type Image struct {
+	Image, Module string
+	Owner         string // "microsoft", "NVIDIA"; "" if not known
+}
+
+// Place is what an address points at.
+type Place struct {
+	Kind   string // a Place* word; "" if nothing is known of it
+	Image  string // PlaceModule, PlaceUnloaded
+	Module string
+	Offset uint64 // from the module's base
+	Bit    int    // PlaceOneBit: the bit that would make it canonical
+}
+
+// The kinds of places.
+const (
+	PlaceModule       = "module"
+	PlaceUnloaded     = "unloaded"
+	PlaceStack        = "stack"
+	PlaceNull         = "null"
+	PlaceUser         = "user"
+	PlaceNonCanonical = "noncanonical"
+	PlaceOneBit       = "onebit"
+	PlaceSystem       = "system"
+)
+
+// Power is what a DRIVER_POWER_STATE_FAILURE points at.
+type Power struct {
+	IRPDriver string // driver of the IRP's current stack location; "" if not in the dump
+	Other     string // driver that holds another power request for the same device; "" if there is none
+	PDODriver string // driver that owns the physical device
+	Service   string // of the device node
+	Instance  string // device instance path of the device node
+}
+
+// WHEA is a hardware error record, as far as it was decoded.
+type WHEA struct {
+	Section string // PROCESSOR, PCIEXPRESS, MEMORY, …: as buckets spell it; "" if not known
+	Device  string // PCI bus:device.function with its identifiers
+}
+
+// owner looks up who made an image.
+func owner(image string) string {
+	d, _ := win.English.Driver(image)
+	return d.Owner
+}
+
+// thirdParty reports that an image is known not to be part of Windows, or not
+// known at all.
+func thirdParty(image string) bool { return image != "" && owner(image) != "microsoft" }

@@ -1,0 +1,208 @@
+package analyze
+
+import (
+	"fmt"
+
+	"bugcheck/report"
+)
+
+// judgement is a verdict in the making.
+type judgement struct {
+	f       *Facts
+	v       report.Verdict
+	decided bool // cause and culprit stand; the stack does not decide any more
+	placed  bool // the evidence already says which code failed
+	class   string
+	bucket  string // the whole bucket, where the class is not all of it
+}
+
+// Judge says who crashed Windows. It is a pure function of f.
+func Judge(f Facts) report.Verdict {
+	r := ruleFor(f.Code)
+	j := &judgement{f: &f, class: fmt.Sprintf("0x%X", f.Code)}
+	if r.class != nil {
+		j.class = r.class(&f)
+	}
+	if r.judge != nil {
+		r.judge(j)
+	}
+	j.judgeCode()
+	if !j.decided {
+		j.judgeStack()
+	}
+	j.name()
+	j.alternatives()
+	j.summarize(r)
+	j.v.NextSteps = nextSteps(j)
+	return j.v
+}
+
+// evidence adds a fact that speaks for the verdict.
+func (j *judgement) evidence(trust string, source, fact report.Text) {
+	j.v.Evidence = append(j.v.Evidence, report.Evidence{Fact: fact, Source: source, Trust: trust})
+}
+
+// decide settles cause and confidence without a culprit among the drivers.
+func (j *judgement) decide(cause, confidence string) {
+	j.decided = true
+	j.v.Cause, j.v.Confidence = cause, confidence
+}
+
+// convict settles the culprit.
+func (j *judgement) convict(image, module, symbol, confidence string) {
+	j.decide(report.CauseDriver, confidence)
+	j.v.Image, j.v.Module, j.v.Symbol = image, module, symbol
+}
+
+// parameter is the source of a fact that a stop code parameter tells, 1 to 4.
+func parameter(n int) report.Text { return report.T("parameter %d", n) }
+
+// judgeCode applies what holds for every stop code: code that differs from its
+// image is memory_corruption (blame.md, order 4).
+func (j *judgement) judgeCode() {
+	if j.decided || j.f.CodeDiffer == "" {
+		return
+	}
+	j.evidence(report.Derived, report.T("captured code"), report.T("Code in memory differs from the image it was loaded from (%s).", j.f.CodeDiffer))
+	j.decide(report.CauseHardware, report.Medium)
+	j.v.Image, j.v.Module = "memory_corruption", "memory_corruption"
+	j.bucket = "MEMORY_CORRUPTION_" + j.f.CodeDiffer
+}
+
+// judgeStack names the culprit by the first frame that is not to be ignored.
+func (j *judgement) judgeStack() {
+	frame, ok := blamed(j.f)
+	switch {
+	case ok && frame.Module == "nt":
+		j.decideKernel(frame)
+	case ok:
+		j.convictFrame(frame)
+	default:
+		j.suspect()
+	}
+}
+
+// decideKernel handles a fault inside the kernel itself: it is where every
+// driver's mistake comes to light, so it proves nothing against Windows.
+func (j *judgement) decideKernel(f Frame) {
+	j.decide(report.CauseUnknown, report.Low)
+	j.v.Image, j.v.Module, j.v.Symbol = f.Image, f.Module, f.Symbol
+	if isMemoryManager(f.Symbol) {
+		j.v.Cause, j.v.Image = report.CauseMemoryCorruption, "memory_corruption"
+	}
+	j.evidence(report.Derived, j.contextSource(), report.T("The fault is in the Windows kernel itself, at %s; the kernel is where the mistakes of drivers and of memory come to light.", at(f)))
+}
+
+func (j *judgement) convictFrame(f Frame) {
+	confidence := report.Medium
+	switch {
+	case f.Trust == report.TrustContext && thirdParty(f.Image):
+		confidence = report.High
+	case f.Trust == report.TrustContext && len(suspects(j.f)) > 0:
+		confidence = report.Low
+	}
+	j.convict(f.Image, f.Module, f.Symbol, confidence)
+	if f.Trust == report.TrustContext && j.placed {
+		// The rule of the stop code has said where the code lies.
+	} else if f.Trust == report.TrustContext {
+		j.evidence(report.Recorded, j.contextSource(), report.T("The instruction that failed lies in %s.", at(f)))
+	} else {
+		j.evidence(report.Derived, report.T("stack"), report.T("The first caller on the stack that is not part of the Windows kernel is %s.", at(f)))
+	}
+	if !thirdParty(f.Image) {
+		j.evidence(report.Derived, report.T("list of Windows drivers"), report.T("%s is part of Windows: it may have been handed bad data by a driver that uses it, so the place of the fault alone does not prove that it is to blame.", f.Image))
+	}
+}
+
+// suspect handles a stack of which nothing is certain: a scanned frame may
+// suggest, never convict, and never decides a bucket.
+func (j *judgement) suspect() {
+	j.decide(report.CauseUnknown, report.Low)
+	found := suspects(j.f)
+	if len(found) != 1 {
+		return
+	}
+	j.v.Cause, j.v.Image, j.v.Module = report.CauseDriver, found[0].Image, found[0].Module
+	j.evidence(report.Guessed, report.T("stack"), report.T("%s is the only driver from outside Windows whose addresses lie on the stack (%d of them); without unwind data nobody can say that these calls were still in progress.", found[0].Image, found[0].count))
+	j.bucket = noBucket
+}
+
+// noBucket stands for a bucket that the facts do not reach to.
+const noBucket = "-"
+
+// contextSource says where the frames begin.
+func (j *judgement) contextSource() report.Text {
+	if j.f.Context.Source.IsZero() {
+		return report.T("context of the dump header")
+	}
+	return j.f.Context.Source
+}
+
+// at names the place of a frame: module!symbol+0x1c, module+0x1c.
+func at(f Frame) string {
+	if f.Symbol != "" {
+		return fmt.Sprintf("%s!%s+0x%x", f.Module, f.Symbol, f.Offset)
+	}
+	return fmt.Sprintf("%s+0x%x", f.Module, f.Offset)
+}
+
+// name sets bucket and hash.
+func (j *judgement) name() {
+	switch {
+	case j.bucket == noBucket:
+		return
+	case j.bucket == "" && j.v.Module != "":
+		j.bucket = j.class + "_" + function(j.v.Module, j.v.Symbol)
+	case j.bucket == "":
+		return
+	}
+	if j.f.Live {
+		j.bucket = "LKD_" + j.bucket
+	}
+	j.v.Bucket, j.v.BucketHash = j.bucket, BucketHash("km", j.bucket)
+}
+
+// function is the part of a bucket that names the code.
+func function(module, symbol string) string {
+	if symbol == "" {
+		symbol = "unknown_function"
+	}
+	return module + "!" + symbol
+}
+
+// alternatives lists the other drivers that could be behind it: those of third
+// parties on the stack, which a scan found.
+func (j *judgement) alternatives() {
+	if j.v.Confidence == report.High && j.f.Context.Fault || j.v.Cause == report.CauseRequested || j.v.Cause == report.CauseHardware {
+		return
+	}
+	for _, s := range suspects(j.f) {
+		if s.Image == j.v.Image || j.hasAlternative(s.Image) || len(j.v.Alternatives) == maxAlternatives {
+			continue
+		}
+		why := report.T("%d of its addresses lie on the stack; it may have been at work when the fault came", s.count)
+		if s.certain {
+			why = report.T("it is among the callers on the stack")
+		}
+		j.v.Alternatives = append(j.v.Alternatives, report.Alternative{Image: s.Image, Why: why})
+	}
+}
+
+// maxAlternatives keeps the list to what a person can follow up.
+const maxAlternatives = 5
+
+func (j *judgement) hasAlternative(image string) bool {
+	for _, a := range j.v.Alternatives {
+		if a.Image == image {
+			return true
+		}
+	}
+	return false
+}
+
+// suggest adds an alternative ahead of those from the stack.
+func (j *judgement) suggest(image string, why report.Text) {
+	if image != "" && image != j.v.Image && !j.hasAlternative(image) {
+		j.v.Alternatives = append(j.v.Alternatives, report.Alternative{Image: image, Why: why})
+	}
+}

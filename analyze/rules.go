@@ -1,0 +1,52 @@
+package analyze
+
+import "bugcheck/report"
+
+// rule is what is special about one stop code. Nil functions stand for the
+// general path.
+type rule struct {
+	collect  func(c *collection) // finds the right context and the objects the parameters point to
+	judge    func(j *judgement)  // evidence, cause, and culprit where the stack does not decide
+	class    func(f *Facts) string
+	happened func(f *Facts) report.Text // what happened, as a clause: "it read freed memory"
+}
+
+// rules by base code. Adding a stop code: docs/adding-a-stop-code.md.
+var rules = map[uint32]rule{
+	0x0a:  {collect: collectAccess, judge: judgeAccess, class: classAccess, happened: happenedAccess},
+	0xd1:  {collect: collectAccess, judge: judgeAccess, class: classAccess, happened: happenedAccess},
+	0x19:  {judge: judgePoolHeader, class: class19, happened: happenedPool},
+	0x1a:  {judge: judge1A, class: class1A, happened: happened1A},
+	0x1e:  {collect: collect1E, judge: judgeException, class: class1E, happened: happenedException},
+	0x20:  {class: class20},
+	0x3b:  {collect: collect3B, judge: judgeException, class: classException, happened: happenedException},
+	0x4e:  {class: class4E},
+	0x50:  {collect: collect50, judge: judge50, class: class50, happened: happened50},
+	0x7e:  {collect: collect7E, judge: judgeException, class: classException, happened: happenedException},
+	0x7f:  {collect: collect7F, judge: judge7F, class: class7F, happened: happened7F},
+	0x8e:  {collect: collect8E, judge: judgeException, class: class8E, happened: happenedException},
+	0x9f:  {collect: collect9F, judge: judge9F, class: class9F, happened: happened9F},
+	0xbe:  {collect: collectBE, judge: judgeBE, happened: happenedBE},
+	0xc2:  {judge: judgePoolCaller, class: classC2, happened: happenedPool},
+	0xc4:  {judge: judgeC4, class: classC4, happened: happenedC4},
+	0xe2:  {judge: judgeE2, happened: happenedE2},
+	0xef:  {judge: judgeEF, class: classEF, happened: happenedEF},
+	0x101: {judge: judge101, class: class101, happened: happened101},
+	0x116: {judge: judge116, class: class116, happened: happened116},
+	0x117: {judge: judge116, class: class116, happened: happened116},
+	0x141: {judge: judge116, class: class116, happened: happened116},
+	0x124: {collect: collect124, judge: judge124, class: class124, happened: happened124},
+	0x133: {judge: judge133, class: class133, happened: happened133},
+	0x139: {collect: collect139, judge: judge139, class: class139, happened: happened139},
+	0x13a: {judge: judge13A, class: class13A, happened: happenedPool},
+	0x1c8: {judge: judge1C8, happened: happened1C8},
+}
+
+func ruleFor(code uint32) rule { return rules[code] }
+
+// find runs the rule's own search for the fault's context.
+func (r rule) find(c *collection) {
+	if r.collect != nil {
+		r.collect(c)
+	}
+}

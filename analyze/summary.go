@@ -1,0 +1,55 @@
+package analyze
+
+import "bugcheck/report"
+
+// summarize writes the one sentence that an operator reads first: what happened
+// and who did it, as sure as the verdict is.
+func (j *judgement) summarize(r rule) {
+	what := report.T("stop code 0x%08x", j.f.Code)
+	if j.f.Name != "" {
+		what = report.T("stop code %s (0x%08x)", j.f.Name, j.f.Code)
+	}
+	if r.happened != nil {
+		what = r.happened(j.f)
+	}
+	j.v.Summary = j.sentence(what)
+}
+
+func (j *judgement) sentence(what report.Text) report.Text {
+	v := &j.v
+	switch v.Cause {
+	case report.CauseRequested:
+		return report.T("Windows was stopped on purpose: %s.", what)
+	case report.CauseHardware:
+		return report.T("Hardware made Windows stop: %s.", what)
+	case report.CauseStorage:
+		return report.T("Storage made Windows stop: %s.", what)
+	case report.CauseDriver:
+		return j.driverSentence(what)
+	}
+	switch {
+	case v.Module == "nt" && len(v.Alternatives) > 0:
+		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
+	case v.Module == "nt":
+		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that.", what)
+	case len(v.Alternatives) > 0:
+		return report.T("Windows stopped: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
+	}
+	return report.T("Windows stopped: %s. The dump does not show who caused that.", what)
+}
+
+func (j *judgement) driverSentence(what report.Text) report.Text {
+	v := &j.v
+	context := len(j.f.Frames) > 0 && j.f.Context.Fault && j.f.Frames[0].Image == v.Image
+	switch {
+	case v.Confidence == report.High && j.f.Live:
+		return report.T("%s made Windows report a failure and go on: %s.", v.Image, what)
+	case v.Confidence == report.High:
+		return report.T("%s crashed Windows: %s.", v.Image, what)
+	case v.Confidence == report.Medium:
+		return report.T("%s most likely crashed Windows: %s.", v.Image, what)
+	case context:
+		return report.T("Windows stopped in %s: %s. That does not prove that %s is to blame.", v.Image, what, v.Image)
+	}
+	return report.T("Windows stopped: %s. The first suspect is %s, but the dump does not prove it.", what, v.Image)
+}

@@ -1,0 +1,33 @@
+package analyze
+
+import (
+	"fmt"
+
+	"bugcheck/report"
+	"bugcheck/win"
+)
+
+// VIDEO_TDR_FAILURE (0x116), VIDEO_TDR_TIMEOUT_DETECTED (0x117, live) and
+// VIDEO_ENGINE_TIMEOUT_DETECTED (0x141, live): the graphics card did not answer.
+// P2 points into the display driver, P3 is the last status.
+
+func judge116(j *judgement) {
+	p, where := j.f.Parameters, j.f.Places[1]
+	if where.Kind != PlaceModule {
+		j.evidence(report.Recorded, parameter(2), report.T("The address of the display driver, 0x%x, lies in no loaded driver.", p[1]))
+		return
+	}
+	j.evidence(report.Recorded, parameter(2), report.T("The display driver that did not recover is the one at 0x%x: %s+0x%x.", p[1], where.Module, where.Offset))
+	if p[2] != 0 && j.f.Code == 0x116 {
+		j.evidence(report.Recorded, parameter(3), report.T("The last attempt to reset the graphics card ended with %s.", win.Status(uint32(p[2]))))
+	}
+	j.evidence(report.Derived, report.T("stop code"), report.T("The driver answers for the graphics card: overheating, a weak power supply, overclocking or a failing card look the same from here."))
+	j.convict(where.Image, where.Module, "", report.High)
+	j.bucket = fmt.Sprintf("0x%x_IMAGE_%s", j.f.Code, where.Image)
+}
+
+func class116(f *Facts) string { return fmt.Sprintf("0x%x", f.Code) }
+
+func happened116(*Facts) report.Text {
+	return report.T("the graphics card stopped answering and could not be reset in time")
+}

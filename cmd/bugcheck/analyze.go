@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bugcheck/analyze"
+	"bugcheck/dump"
+	"bugcheck/internal/archive"
+	"bugcheck/kernel"
+	"bugcheck/render"
+	"bugcheck/report"
+)
+
+// analyzeFlags are the flags of the analyze command.
+type analyzeFlags struct {
+	outputFlags
+	format  string
+	all     bool
+	offline bool
+}
+
+func analyzeCommand() *cobra.Command {
+	var flags analyzeFlags
+	cmd := &cobra.Command{
+		Use:   "analyze FILE|FOLDER…",
+		Short: "Say why Windows crashed",
+		Long: `Analyze opens crash dumps and says what happened, who did it and how sure that
+is, with the evidence. It needs no network and no symbols.
+
+Dumps inside .zip, .7z, .gz, .zst and .xz files are opened in place; - reads
+standard input; of a folder all dumps in and below it are taken. Several dumps
+get one line each and a summary by failure bucket.`,
+		Example: `  bugcheck analyze 112326-8250-01.dmp
+  bugcheck analyze --lang ja MEMORY.DMP
+  bugcheck analyze --format json dump.zip | jq .verdict
+  bugcheck analyze --format markdown -o report.md MEMORY.DMP
+  bugcheck analyze C:\Windows\Minidump
+  ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runAnalyze(cmd, args, &flags) },
+	}
+	flags.register(cmd)
+	cmd.Flags().StringVar(&flags.format, "format", "text", "output: "+strings.Join(formats, ", "))
+	cmd.Flags().BoolVar(&flags.all, "all", false, "show every frame and driver")
+	cmd.Flags().BoolVar(&flags.offline, "offline", false, "never use the network (this version never does)")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
+	lang, err := flags.language()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(formats, flags.format) {
+		return fmt.Errorf("--format %q: the formats are %s", flags.format, strings.Join(formats, ", "))
+	}
+	files, several, err := expand(args)
+	if err != nil {
+		return err
+	}
+	w, color, closeFile, err := flags.open(cmd)
+	if err != nil {
+		return err
+	}
+	b := batch{
+		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
+		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(flags.file),
+	}
+	err = b.run(cmd.Context())
+	if closeErr := closeFile(); err == nil && closeErr != nil {
+		err = failed(closeErr)
+	}
+	return err
+}
+
+// dumpNames are the endings of what is taken from a folder.
+var dumpNames = []string{".dmp", ".mdmp", ".hdmp", ".zip", ".7z", ".gz", ".zst", ".xz"}
+
+// expand lists the files that the arguments name; of folders, those below them
+// that are named like dumps or archives. several says that more than one result
+// is to be expected.
+func expand(args []string) (files []string, several bool, err error) {
+	for _, a := range args {
+		info, err := os.Stat(a)
+		if a == "-" || err != nil || !info.IsDir() {
+			files = append(files, a) // what cannot be opened is told in its turn
+			continue
+		}
+		several = true
+		if files, err = below(files, a); err != nil {
+			return nil, false, failed(err)
+		}
+	}
+	return files, several || len(files) > 1, nil
+}
+
+func below(files []string, folder string) ([]string, error) {
+	before := len(files)
+	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && slices.Contains(dumpNames, strings.ToLower(filepath.Ext(path))) {
+			files = append(files, path)
+		}
+		return nil // a folder that cannot be read is passed over
+	})
+	if err == nil && len(files) == before {
+		err = fmt.Errorf("%s: no dumps in this folder", folder)
+	}
+	return files, err
+}
+
+// outcome is what came of one dump: a report, or the error that says what the
+// file is instead.
+type outcome struct {
+	name   string
+	report *report.Report
+	err    error
+}
+
+// analyzeFile opens a file and analyses every dump in it.
+func analyzeFile(name string, stdin io.Reader, yield func(outcome)) {
+	f, closeFile, err := openFile(name, stdin)
+	if err != nil {
+		yield(outcome{name: name, err: err})
+		return
+	}
+	defer closeFile()
+	err = archive.Each(f, func(f archive.File) {
+		d, err := dump.Open(f, f.Size)
+		if err != nil {
+			yield(outcome{name: f.Name, err: err})
+			return
+		}
+		yield(outcome{name: f.Name, report: analyze.Report(kernel.Open(d), filepath.Base(f.Name), version)})
+	})
+	if err != nil {
+		yield(outcome{name: name, err: err})
+	}
+}
+
+// openFile opens a file, or takes all of standard input for "-".
+func openFile(name string, stdin io.Reader) (f archive.File, closeFile func(), err error) {
+	if name == "-" {
+		b, err := io.ReadAll(io.LimitReader(stdin, archive.MaxUnpacked+1))
+		if err == nil && len(b) > archive.MaxUnpacked {
+			err = fmt.Errorf("standard input is longer than %d MiB; write it to a file first", archive.MaxUnpacked>>20)
+		}
+		return archive.File{Name: "stdin", ReaderAt: bytes.NewReader(b), Size: int64(len(b))}, func() {}, err
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return f, nil, plainError(err)
+	}
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		err = errors.New("a folder, not a dump")
+	}
+	if err != nil {
+		file.Close()
+		return f, nil, plainError(err)
+	}
+	return archive.File{Name: name, ReaderAt: file, Size: info.Size()}, func() { file.Close() }, nil
+}
+
+// plainError drops the operation and path of a file error: the line it is
+// printed in names the file.
+func plainError(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

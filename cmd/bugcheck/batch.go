@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"bugcheck/render"
+)
+
+// batch analyses files in parallel and prints the results in their order.
+type batch struct {
+	files    []string
+	several  bool
+	out      io.Writer
+	errs     io.Writer
+	stdin    io.Reader
+	format   string
+	opts     render.Options
+	progress bool
+
+	lines  render.Lines
+	noDump bool
+}
+
+// progressOn reports that a progress bar can be seen and does not mix with the
+// results: standard error is a terminal, and the results go elsewhere.
+func progressOn(file string) bool {
+	return term.IsTerminal(int(os.Stderr.Fd())) && (file != "" || !term.IsTerminal(int(os.Stdout.Fd())))
+}
+
+// window is how many finished files may wait for an earlier one, a worker: it
+// bounds the reports that are held at once.
+const window = 4
+
+// run analyses all files. Memory does not grow with their number: a file's
+// results are printed and dropped before the window moves on.
+func (b *batch) run(ctx context.Context) error {
+	workers := runtime.GOMAXPROCS(0)
+	results := make(chan chan []outcome, workers*window)
+	slots := make(chan struct{}, workers)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer close(results)
+		for _, name := range b.files {
+			result := make(chan []outcome, 1)
+			select {
+			case results <- result:
+			case <-ctx.Done():
+				return
+			}
+			slots <- struct{}{}
+			go func() {
+				defer func() { <-slots }()
+				var list []outcome
+				analyzeFile(name, b.stdin, func(o outcome) { list = append(list, o) })
+				result <- list
+			}()
+		}
+	}()
+	return b.print(results)
+}
+
+func (b *batch) print(results <-chan chan []outcome) error {
+	bar := b.bar()
+	for result := range results {
+		for _, o := range <-result {
+			if err := b.one(o); err != nil {
+				return failed(err)
+			}
+		}
+		bar()
+	}
+	if b.several && b.format == "text" {
+		if err := b.lines.Summary(b.out, b.opts); err != nil {
+			return failed(err)
+		}
+	}
+	if b.noDump {
+		return &exitError{status: exitNoDump}
+	}
+	return nil
+}
+
+// bar shows progress over several files; it returns what to call after each.
+func (b *batch) bar() func() {
+	if !b.progress || !b.several {
+		return func() {}
+	}
+	p := mpb.New(mpb.WithOutput(b.errs), mpb.WithWidth(40))
+	bar := p.AddBar(int64(len(b.files)), mpb.BarRemoveOnComplete(),
+		mpb.AppendDecorators(decor.CountersNoUnit("%d / %d")))
+	return func() {
+		bar.Increment()
+		if bar.Completed() {
+			p.Wait()
+		}
+	}
+}
+
+// one prints the result of one dump.
+func (b *batch) one(o outcome) error {
+	if o.err != nil {
+		b.noDump = true
+		_, err := fmt.Fprintf(b.errs, "bugcheck: %s: %v\n", render.Printable(o.name), render.Printable(o.err.Error()))
+		return err
+	}
+	if b.several && b.format == "text" {
+		return b.lines.Add(b.out, o.report, b.opts)
+	}
+	return writeReport(b.out, o.report, b.format, b.opts, b.several)
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"bugcheck/dump"
+	"bugcheck/internal/archive"
+	"bugcheck/render"
+)
+
+func infoCommand() *cobra.Command {
+	var flags outputFlags
+	cmd := &cobra.Command{
+		Use:   "info FILE…",
+		Short: "Print a dump's headers and what it contains",
+		Long: `Info prints what stands in a dump, without a judgement: the header, the blocks of
+a small dump, its memory ranges and tagged data, and what is damaged.`,
+		Example: `  bugcheck info MEMORY.DMP
+  bugcheck info dumps.zip`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runInfo(cmd, args, &flags) },
+	}
+	flags.register(cmd)
+	return cmd
+}
+
+func runInfo(cmd *cobra.Command, args []string, flags *outputFlags) error {
+	if _, err := flags.language(); err != nil {
+		return err
+	}
+	w, _, closeFile, err := flags.open(cmd)
+	if err != nil {
+		return err
+	}
+	noDump := false
+	for _, name := range args {
+		if err := infoFile(w, name, cmd.InOrStdin()); err != nil {
+			noDump = true
+			fmt.Fprintf(cmd.ErrOrStderr(), "bugcheck: %s: %v\n", render.Printable(name), render.Printable(err.Error()))
+		}
+	}
+	if err := closeFile(); err != nil {
+		return failed(err)
+	}
+	if noDump {
+		return &exitError{status: exitNoDump}
+	}
+	return nil
+}
+
+func infoFile(w io.Writer, name string, stdin io.Reader) error {
+	f, closeFile, err := openFile(name, stdin)
+	if err != nil {
+		return err
+	}
+	defer closeFile()
+	var errs []error
+	err = archive.Each(f, func(f archive.File) {
+		d, err := dump.Open(f, f.Size)
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		errs = append(errs, render.Info(w, filepath.Base(f.Name), d))
+	})
+	return errors.Join(append(errs, err)...)
+}

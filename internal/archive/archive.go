@@ -1,0 +1,179 @@
+// Package archive opens the dumps inside compressed files and archives (.zip,
+// .7z, .gz, .zst, .xz) in place, so that nobody has to unpack what support
+// people send each other.
+//
+// It knows formats by their first bytes, not by names, and bounds what it unpacks.
+package archive
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/bodgit/sevenzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+// MaxUnpacked bounds one unpacked member, bytes. It is held in memory: small
+// dumps are a few MiB; a larger one belongs on a disk first.
+const MaxUnpacked = 256 << 20
+
+// maxMembers bounds how many members of an archive are looked at.
+const maxMembers = 10_000
+
+// ErrTooLarge says that a member unpacks to more than MaxUnpacked.
+var ErrTooLarge = fmt.Errorf("unpacks to more than %d MiB; unpack it first", MaxUnpacked>>20)
+
+// errNoDump says that an archive holds nothing that begins like a dump.
+var errNoDump = errors.New("no dump is in the archive")
+
+// File is a file or a member of an archive.
+type File struct {
+	Name string // "logs.zip/MEMORY.DMP" for a member
+	io.ReaderAt
+	Size int64 // bytes
+}
+
+// Each calls visit for every dump in f: for f itself unless it is compressed or
+// an archive, then for its members that begin like a dump. It returns the first
+// error of the archive; an archive without a dump is an error. visit must not
+// keep the File.
+func Each(f File, visit func(File)) error {
+	var head [8]byte
+	n, _ := f.ReadAt(head[:], 0)
+	start := string(head[:n])
+	switch {
+	case strings.HasPrefix(start, "PK\x03\x04"):
+		return eachZip(f, visit)
+	case strings.HasPrefix(start, "7z\xbc\xaf\x27\x1c"):
+		return each7z(f, visit)
+	case strings.HasPrefix(start, "\x1f\x8b"):
+		return single(f, ".gz", visit, func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })
+	case strings.HasPrefix(start, "\x28\xb5\x2f\xfd"):
+		return single(f, ".zst", visit, openZstd)
+	case strings.HasPrefix(start, "\xfd7zXZ\x00"):
+		return single(f, ".xz", visit, func(r io.Reader) (io.Reader, error) { return xz.NewReader(r) })
+	}
+	visit(f)
+	return nil
+}
+
+func openZstd(r io.Reader) (io.Reader, error) {
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxUnpacked))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
+}
+
+// single unpacks a format that holds one file.
+func single(f File, ext string, visit func(File), open func(io.Reader) (io.Reader, error)) error {
+	r, err := open(io.NewSectionReader(f, 0, f.Size))
+	if err != nil {
+		return fmt.Errorf("open archive: %w", err)
+	}
+	if c, ok := r.(io.Closer); ok {
+		defer c.Close()
+	}
+	b, err := unpack(r)
+	if errors.Is(err, ErrTooLarge) || err != nil && len(b) == 0 {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	visit(memory(strings.TrimSuffix(f.Name, ext), b))
+	if err != nil {
+		return fmt.Errorf("unpack: the archive is damaged, its first %d bytes were used: %w", len(b), err)
+	}
+	return nil
+}
+
+func memory(name string, b []byte) File {
+	return File{Name: name, ReaderAt: bytes.NewReader(b), Size: int64(len(b))}
+}
+
+// unpack reads all of r, up to the bound; what was read stays beside an error.
+func unpack(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, MaxUnpacked+1))
+	if len(b) > MaxUnpacked {
+		return nil, ErrTooLarge
+	}
+	return b, err
+}
+
+func eachZip(f File, visit func(File)) error {
+	z, err := zip.NewReader(f, f.Size)
+	if err != nil {
+		return fmt.Errorf("open zip: %w", err)
+	}
+	m := members{archive: f.Name, visit: visit}
+	for _, e := range z.File {
+		m.member(e.Name, e.UncompressedSize64, func() (io.ReadCloser, error) { return e.Open() })
+	}
+	return m.end()
+}
+
+func each7z(f File, visit func(File)) error {
+	z, err := sevenzip.NewReader(f, f.Size)
+	if err != nil {
+		return fmt.Errorf("open 7z: %w", err)
+	}
+	m := members{archive: f.Name, visit: visit}
+	for _, e := range z.File {
+		m.member(e.Name, e.UncompressedSize, func() (io.ReadCloser, error) { return e.Open() })
+	}
+	return m.end()
+}
+
+// members visits those members of one archive that begin like a dump.
+type members struct {
+	archive string
+	visit   func(File)
+	seen    int
+	found   bool
+	err     error
+}
+
+func (m *members) member(name string, size uint64, open func() (io.ReadCloser, error)) {
+	if m.seen++; m.seen > maxMembers || size < 8 {
+		return
+	}
+	r, err := open()
+	if err != nil {
+		m.fail(name, err)
+		return
+	}
+	defer r.Close()
+	head := make([]byte, 8)
+	if _, err := io.ReadFull(r, head); err != nil || !isDump(head) {
+		return
+	}
+	m.found = true
+	b, err := unpack(io.MultiReader(bytes.NewReader(head), r))
+	if err != nil && (errors.Is(err, ErrTooLarge) || len(b) <= len(head)) {
+		m.fail(name, err)
+		return
+	}
+	m.visit(memory(m.archive+"/"+path.Clean(name), b))
+}
+
+func isDump(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("PAGEDU")) || bytes.HasPrefix(head, []byte("MDMP"))
+}
+
+func (m *members) fail(name string, err error) {
+	if m.err == nil {
+		m.err = fmt.Errorf("member %q: %w", name, err)
+	}
+}
+
+func (m *members) end() error {
+	if m.err == nil && !m.found {
+		return errNoDump
+	}
+	return m.err
+}

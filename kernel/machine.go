@@ -1,0 +1,132 @@
+// Package kernel is the crashed machine as objects: its modules, the process,
+// thread and processor that were current, its stacks.
+//
+// It looks things up in an opened dump and judges nothing. Where a structure's
+// layout is not certain, what is read by it is marked as a guess.
+package kernel
+
+import (
+	"path"
+	"sort"
+	"strings"
+
+	"bugcheck/dump"
+	"bugcheck/internal/le"
+	"bugcheck/mem"
+)
+
+// Machine is an opened dump: the root object. It is immutable and safe for
+// concurrent use.
+type Machine struct {
+	*dump.File
+	Modules []Module // in load order
+	byBase  []int    // indexes of Modules by rising base
+	layout  layout
+	// kernelData is a stretch of the kernel image that holds variables, not code.
+	kernelData Span
+}
+
+// Module is a loaded driver or the kernel.
+type Module struct {
+	dump.Driver
+	Module string // the debugger's name: nt, amdppm
+}
+
+// Open prepares a dump for questions. It never fails: what is missing shows in
+// the answers.
+func Open(f *dump.File) *Machine {
+	m := &Machine{File: f, layout: findLayout(f)}
+	for i, d := range f.Drivers {
+		name := ModuleName(d.Name)
+		if i == 0 {
+			name = "nt"
+		}
+		m.Modules = append(m.Modules, Module{Driver: d, Module: name})
+		m.byBase = append(m.byBase, i)
+	}
+	sort.SliceStable(m.byBase, func(i, j int) bool {
+		return m.Modules[m.byBase[i]].Base < m.Modules[m.byBase[j]].Base
+	})
+	m.kernelData = m.findKernelData()
+	return m
+}
+
+// findKernelData takes from the debugger data block where the kernel's variables
+// are: what lies between two of them is no code.
+func (m *Machine) findKernelData() Span {
+	b := m.Blocks.DebuggerData
+	if b == nil || len(m.Modules) == 0 {
+		return Span{}
+	}
+	nt := m.Modules[0]
+	s := Span{Start: m.Header.DebuggerData, End: m.Header.DebuggerData}
+	for off := kdbgFirstVariable; off <= kdbgLastVariable; off += 8 {
+		va := mem.VA(le.U64(b, off))
+		if va >= s.Start && va < nt.End() {
+			s.End = max(s.End, va)
+		}
+	}
+	if s.Start < nt.Base {
+		return Span{}
+	}
+	return s
+}
+
+// ModuleName is the name that debuggers give an image: without its extension,
+// other characters than letters, digits and underscores as underscores; nt for
+// the kernel.
+func ModuleName(image string) string {
+	base := image
+	switch strings.ToLower(base) {
+	case "ntoskrnl.exe", "ntkrnlmp.exe", "ntkrnlpa.exe", "ntkrpamp.exe":
+		return "nt"
+	}
+	if ext := path.Ext(base); len(ext) == 4 {
+		base = strings.TrimSuffix(base, ext)
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, base)
+}
+
+// ModuleAt returns the module that va lies in.
+func (m *Machine) ModuleAt(va mem.VA) (Module, bool) {
+	i := sort.Search(len(m.byBase), func(i int) bool { return m.Modules[m.byBase[i]].Base > va })
+	if i == 0 {
+		return Module{}, false
+	}
+	mod := m.Modules[m.byBase[i-1]]
+	return mod, va < mod.End()
+}
+
+// ModuleNamed returns the module with an image name, in any case.
+func (m *Machine) ModuleNamed(image string) (Module, bool) {
+	for _, mod := range m.Modules {
+		if strings.EqualFold(mod.Name, image) {
+			return mod, true
+		}
+	}
+	return Module{}, false
+}
+
+// UnloadedAt returns the unloaded driver whose place va lies in.
+func (m *Machine) UnloadedAt(va mem.VA) (dump.Unloaded, bool) {
+	for _, u := range m.Unloaded {
+		if va >= u.Start && va < u.End {
+			return u, true
+		}
+	}
+	return dump.Unloaded{}, false
+}
+
+// pointer reads a pointer of the machine's width.
+func (m *Machine) pointer(va mem.VA) (mem.VA, error) {
+	if m.Arch == dump.X86 {
+		v, err := mem.ReadU32(m.Memory, va)
+		return mem.VA(v), err
+	}
+	return mem.ReadVA(m.Memory, va)
+}

@@ -1,0 +1,60 @@
+package kernel
+
+import (
+	"regexp"
+	"strconv"
+
+	"bugcheck/mem"
+	"bugcheck/win"
+)
+
+// Build is the build that Windows calls itself: that of the running release
+// where the dump records it, else the kernel's.
+func (m *Machine) Build() (build uint32, exact bool) {
+	if b := m.BootBuild(); b >= m.Header.Build {
+		return b, true
+	}
+	return m.Header.Build, false
+}
+
+// ReleaseName is Windows' version in words.
+func (m *Machine) ReleaseName() string {
+	build, exact := m.Build()
+	return win.ReleaseName(build, m.Header.ProductType, exact)
+}
+
+// labPattern is NtBuildLab: 19041.1.amd64fre.vb_release.191206-1406.
+var labPattern = regexp.MustCompile(`\d{4,5}\.\d{1,5}\.(?:amd64|arm64|x86)(?:fre|chk)\.[A-Za-z0-9_]{2,40}\.\d{6}-\d{4}`)
+
+// maxLab is the largest captured block that is searched for the build lab: the
+// string stands in a block of its own.
+const maxLab = 0x400
+
+// BuildLab finds NtBuildLabEx in the captured data of the kernel; "" if it was
+// not captured.
+func (m *Machine) BuildLab() string {
+	if len(m.Modules) == 0 {
+		return ""
+	}
+	nt := m.Modules[0]
+	for _, run := range m.Memory.Runs() {
+		if run.Address < nt.Base || run.Address >= nt.End() || run.Size > maxLab {
+			continue
+		}
+		b, err := mem.Read(m.Memory, run.Address, int(run.Size))
+		if err != nil {
+			continue
+		}
+		lab := labPattern.FindString(string(b))
+		if build, _ := strconv.Atoi(lab[:min(len(lab), 5)]); lab != "" && uint32(build) == m.Header.Build {
+			return lab
+		}
+	}
+	return ""
+}
+
+// Version is the number that Windows reports: 10.0.19045.
+func (m *Machine) Version() string {
+	build, _ := m.Build()
+	return win.VersionNumber(build)
+}

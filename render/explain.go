@@ -1,0 +1,130 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"bugcheck/report"
+	"bugcheck/win"
+)
+
+// CodeList writes stop codes, a line each.
+func CodeList(w io.Writer, codes []win.StopCode) error {
+	for _, c := range codes {
+		if _, err := fmt.Fprintf(w, "0x%08X  %s\n", c.Code, c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Explanation writes what a stop code means and, as far as they are given, its
+// parameters.
+func Explanation(w io.Writer, c win.StopCode, parameters []uint64, opts Options) error {
+	p := &page{opts: opts, tr: translator(opts.Lang)}
+	p.line(p.paint(bold, fmt.Sprintf("0x%08X %s", c.Code, c.Name)))
+	p.line("")
+	for _, l := range wrap(c.Meaning, columns) {
+		p.line(l)
+	}
+	if c.Live {
+		p.line("")
+		p.line(p.say("A live-dump code: Windows went on running."))
+	}
+	p.explainParameters(c, parameters)
+	if len(parameters) == 0 {
+		p.valueTable(c)
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+func (p *page) explainParameters(c win.StopCode, values []uint64) {
+	p.heading(p.say("Stop code parameters"))
+	for i, e := range explainedParameters(c, values, p.opts.Lang) {
+		lead := fmt.Sprintf("  %d  ", i+1)
+		if e.Value != nil {
+			lead = fmt.Sprintf("  %d  %s  ", i+1, address(uint64(*e.Value)))
+		}
+		text := e.Meaning
+		if e.Says != "" {
+			text = p.say("%s: %s", text, e.Says)
+		}
+		p.block(lead, "", text)
+	}
+}
+
+// valueTable lists the documented values of parameters.
+func (p *page) valueTable(c win.StopCode) {
+	values := p.opts.Lang.Values(c.Code)
+	shown := -1
+	for _, v := range values {
+		if v.Parameter != shown {
+			shown = v.Parameter
+			title := p.say("Other values that Windows uses with this code")
+			if shown > 0 {
+				title = p.say("Values of parameter %d", shown)
+			}
+			p.heading(title)
+		}
+		p.block(fmt.Sprintf("  %-10s ", fmt.Sprintf("0x%x", v.Value)), "", v.Meaning)
+	}
+}
+
+// explained is a parameter with what it says.
+type explained struct {
+	Value   *report.Hex `json:"value,omitempty"`
+	Meaning string      `json:"meaning"`
+	Says    string      `json:"says,omitempty"`
+}
+
+func explainedParameters(c win.StopCode, values []uint64, lang win.Lang) []explained {
+	list := make([]explained, 4)
+	var others win.Value
+	if len(values) > 0 {
+		others, _ = lang.Value(c.Code, 1, values[0])
+	}
+	for i := range list {
+		list[i].Meaning = c.Parameters[i]
+		if others.Others[i] != "" {
+			list[i].Meaning = others.Others[i]
+		}
+		if i >= len(values) {
+			continue
+		}
+		v := report.Hex(values[i])
+		list[i].Value = &v
+		list[i].Says = says(c, i, values[i], lang)
+	}
+	return list
+}
+
+// says is what a parameter's value means: documented, or a status by its name.
+func says(c win.StopCode, i int, v uint64, lang win.Lang) string {
+	if val, ok := lang.Value(c.Code, i+1, v); ok {
+		return val.Meaning
+	}
+	if v>>32 == 0 || v>>32 == 0xffffffff {
+		if name := win.StatusName(uint32(v)); name != "" && uint32(v)>>30 >= 2 {
+			return name
+		}
+	}
+	return ""
+}
+
+// ExplanationJSON writes the same as one JSON object.
+func ExplanationJSON(w io.Writer, c win.StopCode, parameters []uint64, opts Options) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(struct {
+		Code       report.Hex32 `json:"code"`
+		Name       string       `json:"name"`
+		Live       bool         `json:"live"`
+		Category   string       `json:"category"`
+		Meaning    string       `json:"meaning"`
+		Parameters []explained  `json:"parameters"`
+	}{report.Hex32(c.Code), c.Name, c.Live, c.Category, strings.TrimSpace(c.Meaning), explainedParameters(c, parameters, opts.Lang)})
+}

@@ -1,0 +1,117 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"bugcheck/report"
+	"bugcheck/win"
+)
+
+// Lines writes many reports as one line each, then a summary by failure bucket.
+// It keeps counts, not reports. The zero value is ready.
+type Lines struct {
+	total  int
+	groups map[string]*group
+}
+
+// group is what the dumps with the same bucket share.
+type group struct {
+	name        string
+	count       int
+	first, last string // days of the crashes
+}
+
+// Printable makes a name or message safe for a terminal.
+func Printable(s string) string { return win.Clean(s) }
+
+// Add writes one line: file, day, stop code, verdict.
+func (l *Lines) Add(w io.Writer, r *report.Report, opts Options) error {
+	p := &page{r: r, opts: opts, tr: translator(opts.Lang)}
+	day, code := "-", "-"
+	if r.System != nil && r.System.CrashedAt != nil {
+		day = r.System.CrashedAt.Format("2006-01-02")
+	}
+	if r.Bugcheck != nil {
+		code = fmt.Sprintf("0x%X", uint32(r.Bugcheck.Code))
+	}
+	l.count(r, code, day)
+	p.line(fmt.Sprintf("%s %s %s %s", pad(Printable(r.Dump.File), 22), pad(day, 10), pad(code, 10), p.blame()))
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+// blame is the verdict in a few words.
+func (p *page) blame() string {
+	v := &p.r.Verdict
+	who := p.say(causeWords[v.Cause])
+	switch {
+	case v.Cause == report.CauseDriver:
+		who = v.Image
+	case len(v.Alternatives) > 0 && v.Cause == report.CauseUnknown:
+		who = p.say("%s, perhaps %s", who, v.Alternatives[0].Image)
+	}
+	color := map[string]string{report.High: green, report.Medium: yellow, report.Low: red}[v.Confidence]
+	return p.say("%s (confidence: %s)", who, p.paint(color, p.say(v.Confidence)))
+}
+
+func (l *Lines) count(r *report.Report, code, day string) {
+	if l.groups == nil {
+		l.groups = map[string]*group{}
+	}
+	l.total++
+	name := r.Verdict.Bucket
+	if name == "" && r.Bugcheck != nil {
+		name = code + " " + r.Bugcheck.Name
+	}
+	g := l.groups[name]
+	if g == nil {
+		g = &group{name: name, first: day, last: day}
+		l.groups[name] = g
+	}
+	g.count++
+	g.first, g.last = min(g.first, day), max(g.last, day)
+}
+
+// Summary writes how many dumps there were and how often each bucket came,
+// the most frequent first.
+func (l *Lines) Summary(w io.Writer, opts Options) error {
+	p := &page{opts: opts, tr: translator(opts.Lang)}
+	groups := make([]*group, 0, len(l.groups))
+	for _, g := range l.groups {
+		groups = append(groups, g)
+	}
+	sort.Slice(groups, func(i, j int) bool {
+		if groups[i].count != groups[j].count {
+			return groups[i].count > groups[j].count
+		}
+		return groups[i].name < groups[j].name
+	})
+	p.heading(p.say("%d dumps, %d failure buckets", l.total, len(groups)))
+	for _, g := range groups {
+		days := g.first
+		if g.last != g.first {
+			days = p.say("%s to %s", g.first, g.last)
+		}
+		p.line(strings.TrimRight(fmt.Sprintf("%5d  %s  %s", g.count, pad(g.name, 46), days), " "))
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+// DemoHint says what to try after the demo.
+func DemoHint(opts Options) string {
+	p := &page{opts: opts, tr: translator(opts.Lang)}
+	p.heading(p.say("What to try next"))
+	for _, l := range [][2]string{
+		{"bugcheck demo --dump demo.dmp", p.say("keep this dump")},
+		{"bugcheck analyze demo.dmp --format windbg", p.say("the same in the debugger's words")},
+		{`bugcheck analyze C:\Windows\Minidump`, p.say("your own dumps, and a summary")},
+		{"bugcheck explain 0xD1", p.say("what a stop code means, without a dump")},
+	} {
+		p.line("  " + pad(l[0], 44) + l[1])
+	}
+	return strings.TrimLeft(p.String(), "\n")
+}

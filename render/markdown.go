@@ -1,0 +1,131 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"bugcheck/report"
+)
+
+// Markdown writes the report for a ticket or a wiki: the text's order, as GitHub
+// Flavored Markdown. Text from the dump is escaped.
+func Markdown(w io.Writer, r *report.Report, opts Options) error {
+	opts.Color = false
+	p := &page{r: r, opts: opts, tr: translator(opts.Lang)}
+	p.line("# " + md(p.text(r.Verdict.Summary)))
+	p.markdownOverview()
+	p.markdownEvidence()
+	p.markdownSteps()
+	p.markdownStack()
+	p.markdownParameters()
+	p.markdownRest()
+	if _, err := io.WriteString(w, p.String()); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// mdEscapes are the characters that mean something in Markdown or HTML.
+var mdEscapes = strings.NewReplacer(
+	`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;",
+	"|", `\|`, "#", `\#`, "~", `\~`, "!", `\!`,
+)
+
+func md(s string) string { return mdEscapes.Replace(s) }
+
+// code writes s as a code span, whatever is in it.
+func code(s string) string { return "`" + strings.ReplaceAll(s, "`", "'") + "`" }
+
+func (p *page) mdRow(label, value string) {
+	if value != "" {
+		p.line(fmt.Sprintf("| %s | %s |", md(p.say(label)), value))
+	}
+}
+
+func (p *page) markdownOverview() {
+	p.line("")
+	p.line("| | |")
+	p.line("|---|---|")
+	p.mdRow("File", code(p.r.Dump.File))
+	p.mdRow("Cause", md(p.cause()))
+	if b := p.r.Bugcheck; b != nil {
+		p.mdRow("Stop code", md(fmt.Sprintf("0x%08X %s", uint32(b.Code), b.Name)))
+		p.mdRow("Meaning", md(p.text(b.Meaning)))
+	}
+	p.mdRow("When", md(p.when()))
+	p.mdRow("Where", md(p.where()))
+	p.mdRow("System", md(p.system()))
+	p.mdRow("Machine", md(p.machine()))
+	if p.r.Verdict.Bucket != "" {
+		p.mdRow("Bucket", code(p.r.Verdict.Bucket)+"<br>"+code(p.r.Verdict.BucketHash))
+	}
+}
+
+func (p *page) mdHeading(s string) {
+	p.line("")
+	p.line("## " + md(s))
+	p.line("")
+}
+
+func (p *page) markdownEvidence() {
+	if len(p.r.Verdict.Evidence) == 0 {
+		return
+	}
+	p.mdHeading(p.say("Why"))
+	for i, e := range p.r.Verdict.Evidence {
+		p.line(fmt.Sprintf("%d. *%s* %s", i+1, md(p.say(e.Trust)), md(p.say("%s [%s]", e.Fact, e.Source))))
+	}
+	for _, a := range p.r.Verdict.Alternatives {
+		p.line(fmt.Sprintf("- %s %s", md(p.say("or")), md(p.say("%s: %s.", p.describe(a.Image), a.Why))))
+	}
+}
+
+func (p *page) markdownSteps() {
+	if len(p.r.Verdict.NextSteps) == 0 {
+		return
+	}
+	p.mdHeading(p.say("Do"))
+	for i, s := range p.r.Verdict.NextSteps {
+		p.line(fmt.Sprintf("%d. %s", i+1, md(p.text(s))))
+	}
+}
+
+func (p *page) markdownStack() {
+	if len(p.r.Stack) == 0 {
+		return
+	}
+	p.mdHeading(p.say("Stack"))
+	p.line("```text")
+	for i, f := range p.r.Stack {
+		if i == shownFrames && !p.opts.All {
+			break
+		}
+		p.line(fmt.Sprintf("%3d %s %s", i, pad(p.say(f.Trust), 14), strings.ReplaceAll(frameName(f), "```", "'''")))
+	}
+	p.line("```")
+}
+
+func (p *page) markdownParameters() {
+	if p.r.Bugcheck == nil {
+		return
+	}
+	p.mdHeading(p.say("Stop code parameters"))
+	for i, v := range p.r.Bugcheck.Parameters {
+		text := md(p.text(v.Meaning))
+		if note := p.text(v.Note); note != "" {
+			text += ": " + md(note)
+		}
+		p.line(fmt.Sprintf("%d. %s %s", i+1, code(v.Value.String()), text))
+	}
+}
+
+func (p *page) markdownRest() {
+	if len(p.r.Notes) == 0 {
+		return
+	}
+	p.mdHeading(p.say("Notes"))
+	for _, n := range p.r.Notes {
+		p.line("- " + md(p.say("%s: %s", report.T(n.Where), n.Text)))
+	}
+}

@@ -1,0 +1,405 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"bugcheck/report"
+	"bugcheck/win"
+)
+
+// columns is the width of the text format.
+const columns = 80
+
+// page is a report being written as text.
+type page struct {
+	strings.Builder
+	r    *report.Report
+	opts Options
+	tr   func(string) string
+}
+
+// Text writes the report for an operator: verdict, reasons, what to do, then
+// the material. 80 columns.
+func Text(w io.Writer, r *report.Report, opts Options) error {
+	p := &page{r: r, opts: opts, tr: translator(opts.Lang)}
+	p.summary()
+	p.overview()
+	p.evidence()
+	p.steps()
+	p.stack()
+	p.parameters()
+	p.rest()
+	if _, err := io.WriteString(w, p.String()); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+// say is a sentence in the page's language.
+func (p *page) say(format string, args ...any) string { return report.T(format, args...).In(p.tr) }
+
+func (p *page) text(t report.Text) string { return t.In(p.tr) }
+
+// Colours mark cause, confidence and trust; they never carry meaning alone.
+const (
+	bold   = "1"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	dim    = "2"
+)
+
+func (p *page) paint(code, s string) string {
+	if !p.opts.Color || code == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p *page) line(s string) {
+	p.WriteString(strings.TrimRight(s, " "))
+	p.WriteByte('\n')
+}
+
+// block writes text under a label, wrapped and indented to where it began.
+func (p *page) block(lead, color, text string) {
+	indent := cells(lead)
+	for i, l := range wrap(text, columns-indent) {
+		if i == 0 {
+			p.line(p.paint(color, lead) + l)
+		} else {
+			p.line(strings.Repeat(" ", indent) + l)
+		}
+	}
+}
+
+func (p *page) heading(s string) {
+	p.line("")
+	p.line(p.paint(bold, s))
+}
+
+func (p *page) summary() {
+	for _, l := range wrap(p.text(p.r.Verdict.Summary), columns) {
+		p.line(p.paint(bold, l))
+	}
+	p.line("")
+}
+
+// labelWidth is the column where the overview's values begin.
+func (p *page) labelWidth() int { return 14 }
+
+func (p *page) row(label, value string) {
+	if value != "" {
+		p.block("  "+pad(p.say(label), p.labelWidth()-2), "", value)
+	}
+}
+
+func (p *page) overview() {
+	r := p.r
+	p.row("Cause", p.cause())
+	if b := r.Bugcheck; b != nil {
+		p.row("Stop code", fmt.Sprintf("0x%08X %s", uint32(b.Code), b.Name))
+		p.row("Meaning", p.text(b.Meaning))
+	}
+	p.row("When", p.when())
+	p.row("Where", p.where())
+	p.row("System", p.system())
+	p.row("Machine", p.machine())
+}
+
+func (p *page) cause() string {
+	v := &p.r.Verdict
+	cause := p.say(causeWords[v.Cause])
+	if v.Image != "" && v.Cause == report.CauseDriver {
+		cause = p.say("%s, %s", report.T(causeWords[v.Cause]), v.Image)
+	}
+	color := map[string]string{report.High: green, report.Medium: yellow, report.Low: red}[v.Confidence]
+	return p.say("%s (confidence: %s)", cause, p.paint(color, p.say(v.Confidence)))
+}
+
+// causeWords are the words for people of verdict.cause.
+var causeWords = map[string]string{
+	report.CauseDriver:           "driver",
+	report.CauseHardware:         "hardware",
+	report.CauseMemoryCorruption: "damaged memory, by whom is not known",
+	report.CauseWindows:          "Windows itself",
+	report.CauseFirmware:         "firmware",
+	report.CauseStorage:          "storage",
+	report.CauseRequested:        "requested",
+	report.CauseUnknown:          "unknown",
+}
+
+func (p *page) when() string {
+	s := p.r.System
+	if s == nil || s.CrashedAt == nil {
+		return ""
+	}
+	at := s.CrashedAt.Format("2006-01-02 15:04:05 UTC")
+	if s.UptimeSeconds == nil {
+		return at
+	}
+	return p.say("%s, after %s up", at, p.duration(time.Duration(*s.UptimeSeconds)*time.Second))
+}
+
+// duration says a time span in its two largest units.
+func (p *page) duration(d time.Duration) string {
+	days, h, m, s := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case days > 0:
+		return p.say("%d d %d h", days, h)
+	case h > 0:
+		return p.say("%d h %d min", h, m)
+	case m > 0:
+		return p.say("%d min %d s", m, s)
+	}
+	return p.say("%d s", s)
+}
+
+// cutName is how many characters of a longer name EPROCESS keeps.
+const cutName = 14
+
+func (p *page) where() string {
+	r := p.r
+	var parts []string
+	if r.Process != nil {
+		name := r.Process.Name
+		if len(name) == cutName && !strings.HasSuffix(strings.ToLower(name), ".exe") {
+			name += "…"
+		}
+		if r.Process.PID != nil {
+			name += fmt.Sprintf(" (%d)", *r.Process.PID)
+		}
+		parts = append(parts, p.say("process %s", name))
+	}
+	if r.Processor != nil {
+		parts = append(parts, p.say("processor %d", *r.Processor))
+	}
+	if r.IRQL != nil {
+		parts = append(parts, fmt.Sprintf("IRQL %d", *r.IRQL))
+	}
+	return strings.Join(parts, p.say(", "))
+}
+
+func (p *page) system() string {
+	s := p.r.System
+	if s == nil {
+		return ""
+	}
+	parts := []string{fmt.Sprintf("%s (%s)", s.Name, s.Version)}
+	if s.Lab != "" {
+		parts[0] = fmt.Sprintf("%s (%s, %s)", s.Name, s.Version, s.Lab)
+	}
+	if s.Processors > 0 {
+		parts = append(parts, p.say("%d processors", s.Processors))
+	}
+	parts = append(parts, p.r.Dump.Architecture)
+	if s.VirtualMachine != nil {
+		parts = append(parts, p.say("virtual machine (%s)", *s.VirtualMachine))
+	}
+	return strings.Join(parts, p.say(", "))
+}
+
+func (p *page) machine() string {
+	s := p.r.System
+	if s == nil {
+		return ""
+	}
+	var parts []string
+	name := strings.TrimSpace(deref(s.Manufacturer) + " " + deref(s.Model))
+	if name == "" || s.Model == nil && s.Baseboard != "" {
+		name = s.Baseboard
+	}
+	for _, part := range []string{name, s.Processor} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if s.Bios != nil {
+		parts = append(parts, p.say("BIOS %s", *s.Bios))
+	}
+	return strings.Join(parts, p.say(", "))
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func (p *page) evidence() {
+	if len(p.r.Verdict.Evidence) == 0 {
+		return
+	}
+	p.heading(p.say("Why"))
+	for i, e := range p.r.Verdict.Evidence {
+		fact := p.text(e.Fact)
+		if !e.Source.IsZero() {
+			fact = p.say("%s [%s]", fact, e.Source)
+		}
+		p.block(fmt.Sprintf("%3d %s", i+1, pad(p.say(e.Trust), 9)), trustColors[e.Trust], fact)
+	}
+	for _, a := range p.r.Verdict.Alternatives {
+		p.block(pad("    "+p.say("or"), 13), dim, p.say("%s: %s.", p.describe(a.Image), a.Why))
+	}
+}
+
+var trustColors = map[string]string{report.Recorded: green, report.Derived: yellow, report.Guessed: red}
+
+// describe adds to an image's name what is known of it.
+func (p *page) describe(image string) string {
+	d, ok := p.opts.Lang.Driver(image)
+	switch {
+	case !ok:
+		return image
+	case d.Microsoft():
+		return fmt.Sprintf("%s (Windows: %s)", image, d.What)
+	}
+	return fmt.Sprintf("%s (%s: %s)", image, d.Owner, d.What)
+}
+
+func (p *page) steps() {
+	if len(p.r.Verdict.NextSteps) == 0 {
+		return
+	}
+	p.heading(p.say("Do"))
+	for i, s := range p.r.Verdict.NextSteps {
+		label := "then"
+		if i == 0 {
+			label = "now"
+		}
+		p.block("  "+pad(p.say(label), 8), "", p.text(s))
+	}
+}
+
+// shownFrames is how many frames the text shows without All.
+const shownFrames = 16
+
+func (p *page) stack() {
+	frames := p.r.Stack
+	if len(frames) == 0 {
+		return
+	}
+	p.heading(p.say("Stack"))
+	for i, f := range frames {
+		if i == shownFrames && !p.opts.All {
+			p.line(p.say("    … %d more (--all lists them)", len(frames)-i))
+			break
+		}
+		p.line(fmt.Sprintf("%3d %s %s", i, p.paint(trustColors[frameTrust[f.Trust]], pad(p.say(f.Trust), 14)), frameName(f)))
+	}
+	if scanned(frames) {
+		p.block("    ", "", p.say("A scanned frame is a word on the stack that could be a return address: it may be left over from an earlier call."))
+	}
+}
+
+var frameTrust = map[string]string{
+	report.TrustContext: report.Recorded, report.TrustUnwind: report.Derived,
+	report.TrustFramePointer: report.Derived, report.TrustScan: report.Guessed,
+}
+
+func scanned(frames []report.Frame) bool {
+	for _, f := range frames {
+		if f.Trust == report.TrustScan {
+			return true
+		}
+	}
+	return false
+}
+
+// frameName is module!symbol+offset, module+offset, or the bare address.
+func frameName(f report.Frame) string {
+	switch {
+	case f.Symbol != "" && f.Offset != nil:
+		return fmt.Sprintf("%s!%s+%s", f.Module, f.Symbol, *f.Offset)
+	case f.Symbol != "":
+		return f.Module + "!" + f.Symbol
+	case f.Module != "" && f.Offset != nil:
+		return fmt.Sprintf("%s+%s", f.Module, *f.Offset)
+	}
+	return address(uint64(f.Address))
+}
+
+// address writes an address as debuggers do.
+func address(v uint64) string { return fmt.Sprintf("%08x`%08x", v>>32, v&0xffffffff) }
+
+func (p *page) parameters() {
+	if p.r.Bugcheck == nil {
+		return
+	}
+	p.heading(p.say("Stop code parameters"))
+	for i, v := range p.r.Bugcheck.Parameters {
+		text := p.text(v.Meaning)
+		if note := p.text(v.Note); note != "" && text != "" {
+			text = p.say("%s: %s", text, note)
+		} else if note != "" {
+			text = note
+		}
+		p.block(fmt.Sprintf("  %d %s  ", i+1, address(uint64(v.Value))), "", text)
+	}
+}
+
+func (p *page) rest() {
+	r := p.r
+	p.line("")
+	if r.Verdict.Bucket != "" {
+		p.line(pad(p.say("Bucket"), p.labelWidth()) + r.Verdict.Bucket)
+		p.line(pad("", p.labelWidth()) + r.Verdict.BucketHash)
+	}
+	p.thirdParty()
+	p.unloaded()
+	p.notes()
+}
+
+// shownDrivers is how many third-party drivers the text names without All.
+const shownDrivers = 12
+
+func (p *page) thirdParty() {
+	var names []string
+	for _, m := range p.r.Modules {
+		if d, ok := win.English.Driver(m.Image); !ok || !d.Microsoft() {
+			names = append(names, m.Image)
+		}
+	}
+	if len(p.r.Modules) == 0 {
+		return
+	}
+	shown := names
+	more := ""
+	if len(shown) > shownDrivers && !p.opts.All {
+		shown = shown[:shownDrivers]
+		more = p.say(" … (--all lists them)")
+	}
+	count := p.say("%d of %d drivers", len(names), len(p.r.Modules))
+	if len(names) > 0 {
+		count = p.say("%s: %s", count, strings.Join(shown, ", ")+more)
+	}
+	p.block(pad(p.say("Third party"), p.labelWidth()), "", count)
+}
+
+func (p *page) unloaded() {
+	var names []string
+	for _, u := range p.r.Unloaded {
+		if u.Image != "" {
+			names = append(names, u.Image)
+		}
+	}
+	if len(names) > 0 && p.opts.All {
+		p.block(pad(p.say("Unloaded"), p.labelWidth()), "", strings.Join(names, ", "))
+	}
+}
+
+func (p *page) notes() {
+	label := p.say("Notes")
+	if p.r.Symbols != nil && !p.r.Symbols.Note.IsZero() {
+		p.block(pad(label, p.labelWidth()), "", p.text(p.r.Symbols.Note))
+		label = ""
+	}
+	for _, n := range p.r.Notes {
+		p.block(pad(label, p.labelWidth()), "", p.say("%s: %s", report.T(n.Where), n.Text))
+		label = ""
+	}
+}
