@@ -16,6 +16,7 @@ var layers = map[string]int{
 	"report":               0,
 	"win":                  0,
 	"internal/le":          0,
+	"internal/corpus":      0,
 	"lab":                  0,
 	"mem":                  1,
 	"internal/archive":     1,

@@ -28,17 +28,17 @@ var plumbing = []string{
 // go before other frames of the kernel: the fast-fail and watchdog entries.
 var weak = []string{"KiFastFailDispatch", "KeAccumulateTicks", "KiDoubleFaultAbort", "KiTrap0E"}
 
-// soft are modules of Windows that carry other drivers' calls. A frame in them is
-// passed over when a driver from outside Windows stands deeper; nt and hal give
-// way to any other module. In 65 published cases nt was passed over 40 times,
-// ndis, FLTMGR, Ntfs, tcpip, watchdog and VerifierExt too, each for a third
-// party's driver; dxgkrnl was blamed over a driver of Windows that stood deeper.
+// soft are modules of Windows that carry other drivers' calls: a frame in them
+// is passed over when a module that is not soft stands deeper. In 65 published
+// cases nt was passed over 40 times, ndis, FLTMGR, Ntfs, tcpip, watchdog and
+// VerifierExt too; dxgkrnl and win32k were blamed over drivers deeper, so they
+// are not here. The frameworks and port drivers are here by the same reason:
+// they call what their clients hand them.
 var soft = map[string]bool{
 	"nt": true, "hal": true, "ndis": true, "tcpip": true, "netio": true, "fltmgr": true, "ntfs": true, "refs": true,
 	"wdf01000": true, "storport": true, "classpnp": true, "disk": true, "partmgr": true, "volmgr": true,
-	"watchdog": true, "verifierext": true, "dxgkrnl": true, "dxgmms1": true, "dxgmms2": true, "win32k": true,
-	"win32kbase": true, "win32kfull": true, "ks": true, "portcls": true, "pshed": true, "usbport": true,
-	"usbhub3": true, "ucx01000": true, "acpi": true, "pci": true, "ci": true, "clfs": true,
+	"watchdog": true, "verifierext": true, "ks": true, "portcls": true, "pshed": true, "usbport": true,
+	"ucx01000": true, "acpi": true, "pci": true,
 }
 
 // userModeEntry are the kernel functions that user mode enters by: frames below
@@ -78,18 +78,14 @@ func certain(f *Facts) []Frame {
 	return frames
 }
 
-// blamed picks the frame to blame: the first outside nt and hal that is not
-// soft, or soft with no third party deeper; else a weak one; else the first.
+// blamed picks the frame to blame: the first in a module that is not soft; else
+// a weak one; else the first.
 func blamed(f *Facts) (Frame, bool) {
 	frames := certain(f)
-	for i, frame := range frames {
-		if inKernel(frame) {
-			continue
-		}
+	for _, frame := range frames {
 		if !soft[strings.ToLower(frame.Module)] {
 			return frame, true
 		}
-		return thirdPartyBelow(frames[i:]), true
 	}
 	for _, frame := range f.Frames {
 		if frame.Trust != report.TrustScan && frame.Module == "nt" && matches(weak, frame.Symbol) {
@@ -100,19 +96,6 @@ func blamed(f *Facts) (Frame, bool) {
 		return Frame{}, false
 	}
 	return frames[0], true
-}
-
-func inKernel(f Frame) bool { return f.Module == "nt" || f.Module == "hal" }
-
-// thirdPartyBelow is the first third-party frame behind a soft one, else the
-// soft one itself.
-func thirdPartyBelow(frames []Frame) Frame {
-	for _, f := range frames[1:] {
-		if !inKernel(f) && thirdParty(f.Image) {
-			return f
-		}
-	}
-	return frames[0]
 }
 
 // isMemoryManager reports a function of the kernel's memory manager: the

@@ -13,6 +13,7 @@ type collection struct {
 	m         *kernel.Machine
 	facts     Facts
 	registers report.Registers
+	onlyPC    bool // of registers only the instruction pointer is the fault's
 	frames    []report.Frame
 	spans     []kernel.Span // structures on the stack that hold no return addresses
 	notes     []report.Note
@@ -59,6 +60,10 @@ func (c *collection) walk() {
 		c.facts.Context.Fault = c.facts.Exception != nil && pc == c.facts.Exception.Address && pc != 0
 	}
 	c.frames = c.m.Stack(c.registers, c.spans)
+	if c.onlyPC {
+		c.frames = fromFault(c.frames)
+		c.registers = keep(c.registers, "rip", "pc", "eip")
+	}
 	for _, f := range c.frames {
 		out := Frame{Image: f.Image, Module: f.Module, Symbol: f.Symbol, Trust: f.Trust}
 		if f.Offset != nil {
@@ -66,6 +71,18 @@ func (c *collection) walk() {
 		}
 		c.facts.Frames = append(c.facts.Frames, out)
 	}
+}
+
+// fromFault drops the frames of trap and bug check in front of the fault, where
+// the walk met the fault again: x86 keeps it in the chain of frame pointers.
+func fromFault(frames []report.Frame) []report.Frame {
+	for i := range frames {
+		if i > 0 && frames[i].Address == frames[0].Address {
+			frames[i].Trust = report.TrustContext
+			return frames[i:]
+		}
+	}
+	return frames
 }
 
 func (c *collection) note(where string, t report.Text) {
@@ -142,8 +159,8 @@ func (c *collection) trapAt(addr uint64, source report.Text) {
 }
 
 // faultAt starts the frames from the trap frame of a fault at pc, looked for on
-// the stack. Without one the frames still begin at pc: the stop code's parameter
-// says so.
+// the stack. Without one the first frame is pc all the same, as the stop code's
+// parameter says so, and the others are looked for from KeBugCheckEx up.
 func (c *collection) faultAt(pc uint64, source report.Text) {
 	if t, ok := c.m.FindTrapFrame(mem.VA(pc)); ok {
 		c.startTrap(t, report.T("trap frame at %v, found on the stack by its instruction pointer", t.Address))
@@ -159,7 +176,8 @@ func (c *collection) faultAt(pc uint64, source report.Text) {
 			regs[i].Value = pc
 		}
 	}
-	c.registers = keep(regs, "rip", "pc", "eip", "rsp", "sp", "esp", "fp", "ebp")
+	c.registers = keep(regs, "rip", "pc", "eip", "rsp", "sp", "esp", "ebp")
+	c.onlyPC = true
 	c.facts.Context = Context{Source: source, Fault: true}
 }
 

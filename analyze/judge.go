@@ -10,8 +10,9 @@ import (
 type judgement struct {
 	f       *Facts
 	v       report.Verdict
-	decided bool // cause and culprit stand; the stack does not decide any more
-	placed  bool // the evidence already says which code failed
+	decided bool   // cause and culprit stand; the stack does not decide any more
+	most    string // the highest confidence that the stop code allows; "" for any
+	placed  bool   // the evidence already says which code failed
 	class   string
 	bucket  string // the whole bucket, where the class is not all of it
 }
@@ -50,8 +51,19 @@ func (j *judgement) decide(cause, confidence string) {
 
 // convict settles the culprit.
 func (j *judgement) convict(image, module, symbol, confidence string) {
-	j.decide(report.CauseDriver, confidence)
+	j.decide(report.CauseDriver, j.capped(confidence))
 	j.v.Image, j.v.Module, j.v.Symbol = image, module, symbol
+}
+
+// limit caps the confidence in a culprit: where damage is found long after it was
+// done, who found it is the detector, not the culprit.
+func (j *judgement) limit(most string) { j.most = most }
+
+func (j *judgement) capped(confidence string) string {
+	if j.most == report.Low || j.most == report.Medium && confidence == report.High {
+		return j.most
+	}
+	return confidence
 }
 
 // parameter is the source of a fact that a stop code parameter tells, 1 to 4.

@@ -18,6 +18,7 @@ func happenedPool(f *Facts) report.Text {
 }
 
 func (j *judgement) victim() {
+	j.limit(report.Low)
 	j.evidence(report.Derived, report.T("stop code"), report.T("Whoever was on the processor found the damage; it was done earlier, by code that wrote past its block or used it after freeing it."))
 }
 

@@ -129,6 +129,10 @@ func judge124(j *judgement) {
 			j.evidence(report.Recorded, report.T("hardware error record (parameter 2)"), report.T("The device is %s.", w.Device))
 		}
 	}
+	if vendorOf(j.f) == "hardware" {
+		j.v.Image, j.bucket = "hardware", noBucket
+		return
+	}
 	unknown := ""
 	if section == "" {
 		unknown = "UNKNOWN_"
@@ -139,12 +143,14 @@ func judge124(j *judgement) {
 // mcStatus joins the two halves that the parameters hold.
 func mcStatus(f *Facts) uint64 { return f.Parameters[2]<<32 | f.Parameters[3]&0xffffffff }
 
-// vendorOf is the pseudo-module that buckets of hardware errors name.
+// vendorOf is the pseudo-module that buckets of hardware errors name: the
+// processor's maker, or "hardware" where the dump does not tell it.
 func vendorOf(f *Facts) string {
-	if f.CPUVendor == "AuthenticAMD" {
-		return "AuthenticAMD"
+	switch f.CPUVendor {
+	case "GenuineIntel", "AuthenticAMD":
+		return f.CPUVendor
 	}
-	return "GenuineIntel"
+	return "hardware"
 }
 
 // class124 has P1 in decimal (2 published cases).

@@ -27,8 +27,10 @@ func judge139(j *judgement) {
 	case 2:
 		j.evidence(report.Derived, parameter(1), report.T("A guard value on the stack was overwritten: a function wrote past a local buffer. The function that noticed is the one whose stack was damaged."))
 	case 3:
+		j.limit(report.Medium)
 		j.evidence(report.Derived, parameter(1), report.T("A linked list did not point back to itself: an entry was freed or removed twice, or overwritten. Who noticed is often not who did it."))
 	case 0x1d:
+		j.limit(report.Medium)
 		j.evidence(report.Derived, parameter(1), report.T("The tree that keeps track of pool blocks was damaged: a block was freed twice or written past its end."))
 	}
 }

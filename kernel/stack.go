@@ -29,7 +29,7 @@ type Span struct{ Start, End mem.VA }
 func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 	pc, okPC := regs.PC()
 	sp, okSP := regs.SP()
-	if !okPC || !okSP {
+	if !okPC || !okSP || pc == 0 {
 		return nil
 	}
 	frames := []report.Frame{m.frame(mem.VA(pc), mem.VA(sp), report.TrustContext)}

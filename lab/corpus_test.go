@@ -54,7 +54,7 @@ func TestCorpus_DebuggerData(t *testing.T) {
 			t.Errorf("%s: %#x bytes, lab %#x", filepath.Base(name), len(kd), len(ours))
 			continue
 		}
-		for _, r := range [][2]int{{0x298, 0x2c0}, {0x2e0, 0x2f4}, {0x338, 0x35e}, {0x380, 0x388}, {0x398, 0x39a}} {
+		for _, r := range [][2]int{{0x36, 0x38}, {0x298, 0x2c0}, {0x2e0, 0x2f4}, {0x338, 0x35e}, {0x380, 0x388}, {0x398, 0x39a}} {
 			for off := r[0]; off < r[1] && off < len(kd); off += 2 {
 				if u16(kd, off) != u16(ours, off) {
 					t.Errorf("%s (%s): +%#x is %#x, lab %#x", filepath.Base(name), b, off, u16(kd, off), u16(ours, off))

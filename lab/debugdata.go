@@ -91,11 +91,26 @@ func (d *Dump) debuggerData() []byte {
 		w.put64(off, d.pointer64(d.kdVariable(off)))
 	}
 	w.put64(0x138, 0x1000) // MmPageSize
-	w.put16(0x36, 1)       // PaeEnabled; 64-bit kernels say so too
+	w.put16(0x36, d.Build.paging())
+	if d.Build.pointer() == 8 {
+		w.put64(0x360, 0xfffff68000000000) // PteBase
+	}
 	d.threadOffsets(&w)
 	d.objectOffsets(&w)
 	d.segments(&w)
 	return w.b
+}
+
+// paging returns PaeEnabled (bit 0) and PagingLevels (bits 2 to 5, from 22000 on), as real
+// dumps have them.
+func (b *Build) paging() uint16 {
+	switch {
+	case b.machine == machineARM64:
+		return 4 << 2
+	case b.number >= 22000:
+		return 4<<2 | 1
+	}
+	return 1
 }
 
 func (d *Dump) pointer64(va uint64) uint64 {

@@ -66,7 +66,7 @@ type Dump struct {
 	Blocks   []Block    // data blocks, after those that the writer adds itself
 	Tagged   []Blob     // secondary data, in file order
 	SMBIOS   *SMBIOS    // one more tagged blob, the last; nil: none
-	Slack    int        // bytes of zeros after the last blob, as Old writers leave them
+	Slack    []byte     // what follows the last blob: Old writers leave zeros or stale bytes
 }
 
 // Processor is the processor on which KeBugCheckEx ran.
@@ -250,14 +250,14 @@ func (d *Dump) checkTexts() error {
 }
 
 func (d *Dump) checkSizes() error {
-	n := uint64(max(d.Slack, 0)) + d.Stack.Base - d.Stack.Address
+	n := uint64(len(d.Slack)) + d.Stack.Base - d.Stack.Address
 	for _, b := range d.Blocks {
 		n += uint64(len(b.Data))
 	}
 	for _, b := range d.Tagged {
 		n += uint64(len(b.Data))
 	}
-	if d.Slack < 0 || d.Slack > maxFile || n > maxFile {
+	if n > maxFile {
 		return fmt.Errorf("the parts come to %d bytes, the lab's limit is %d", n, maxFile)
 	}
 	return nil

@@ -428,8 +428,7 @@ func TestBytes_BadRecipes(t *testing.T) {
 		{"above the stack", "stack", func(d *Dump) { d.put(Words(d.Stack.Base-4, 1)) }},
 		{"address overflow", "stack", func(d *Dump) { d.put(Words(1<<64-4, 1)) }},
 		{"huge stack", "limit", func(d *Dump) { d.Stack.Base += 1 << 40 }},
-		{"huge slack", "limit", func(d *Dump) { d.Slack = 1 << 40 }},
-		{"slack", "limit", func(d *Dump) { d.Slack = -1 }},
+		{"huge slack", "limit", func(d *Dump) { d.Slack = make([]byte, 64<<20) }},
 		{"GUID", "blob 0", func(d *Dump) { d.Tagged = []Blob{{GUID: "bc5c008f"}} }},
 		{"SMBIOS", "SMBIOS", func(d *Dump) { d.SMBIOS.Product = "a\x00b" }},
 	} {

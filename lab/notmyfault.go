@@ -7,8 +7,9 @@ package lab
 const ioctlMyfault = 0x83360018
 
 // myfault returns places in myfault.sys: the faulting instruction and the return addresses
-// above it, innermost first. The first set comes from published logs of Windows Server 2019,
-// the second from one of Windows 11.
+// above it, innermost first: for Windows Server 2019 as its published logs have them (the
+// outermost is invented), later as a log of Windows 11 has them, on ARM64 rounded down to
+// whole instructions.
 func (d *Dump) myfault() (fault uint64, returns []uint64) {
 	at, offsets := uint64(0x1730), []uint64{0x1bd2, 0x1d54}
 	if d.Build.number < 19041 {

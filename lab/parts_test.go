@@ -62,7 +62,7 @@ func TestTagged(t *testing.T) {
 	guids := []string{"33221100554477668899aabbccddeeff", strings.Repeat("0", 32), "8f005cbc3a1ed744988d86f6884c6758"}
 	for _, l := range []Layout{Old, New} {
 		d.Layout = l
-		d.Slack = 100
+		d.Slack = make([]byte, 100)
 		file := write(t, d)
 		n, first := 0, []byte(nil)
 		end := walkTagged(t, file, int(u32(file, 0x2004)), func(guid, data []byte) {
@@ -81,7 +81,7 @@ func TestTagged(t *testing.T) {
 			t.Errorf("layout %d: %d bytes of padding after 5 bytes", l, padded)
 		}
 	}
-	d.Tagged, d.SMBIOS, d.Slack = nil, nil, 0
+	d.Tagged, d.SMBIOS, d.Slack = nil, nil, nil
 	if file := write(t, d); int(u32(file, 0x2004)) != len(file) {
 		t.Errorf("a recipe without tagged data: SizeOfDump %#x, file %#x", u32(file, 0x2004), len(file))
 	}

@@ -25,7 +25,7 @@ func (d *Dump) taggedData(w *buf) error {
 		}
 		blobs = append(blobs[:len(blobs):len(blobs)], Blob{GUID: smbiosGUID, Data: data})
 	}
-	if len(blobs) == 0 && d.Slack == 0 {
+	if len(blobs) == 0 && len(d.Slack) == 0 {
 		return nil
 	}
 	at := len(w.b)
@@ -36,7 +36,7 @@ func (d *Dump) taggedData(w *buf) error {
 			return fmt.Errorf("blob %d: %w", i, err)
 		}
 	}
-	w.grow(len(w.b) + d.Slack)
+	w.put(len(w.b), d.Slack)
 	return nil
 }
 

@@ -89,7 +89,7 @@ func (l *Lines) Summary(w io.Writer, opts Options) error {
 		}
 		return groups[i].name < groups[j].name
 	})
-	p.heading(p.say("%d dumps, %d failure buckets", l.total, len(groups)))
+	p.heading(p.say("%d dumps, failure buckets: %d", l.total, len(groups)))
 	for _, g := range groups {
 		days := g.first
 		if g.last != g.first {

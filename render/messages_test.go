@@ -17,9 +17,9 @@ import (
 	"bugcheck/win"
 )
 
-// sayers are the functions whose string arguments are sentences for people: how
-// many of their first arguments.
-var sayers = map[string]int{"T": 1, "say": 1, "row": 1, "mdRow": 1, "note": 2}
+// sayers are the functions whose string arguments are words for people: how many
+// of their first arguments may be.
+var sayers = map[string]int{"T": 1, "say": 1, "row": 1, "mdRow": 1, "note": 2, "section": 2}
 
 // messages are all formats that the program can say in the text and Markdown
 // formats, found in the source.
@@ -60,7 +60,7 @@ func messages(t *testing.T) []string {
 	}
 	list := make([]string, 0, len(found))
 	for s := range found {
-		if strings.ContainsAny(strings.NewReplacer("%s", "", "%d", "", "%v", "", "%x", "").Replace(s), "abcdefghijklmnopqrstuvwxyz") {
+		if s != "" && s != "%s" {
 			list = append(list, s)
 		}
 	}

@@ -65,7 +65,7 @@ func mayBreak(a, b rune) bool {
 	switch {
 	case a == ' ':
 		return b != ' '
-	case strings.ContainsRune("、。）」』】・ー%:;,.!?)ゃゅょっャュョッ", b), strings.ContainsRune("（「『【(", a):
+	case strings.ContainsRune("、。）」』】・ー%:;,.!?)]ゃゅょっャュョッ", b), strings.ContainsRune("（「『【([", a):
 		return false
 	}
 	return runeCells(a) == 2 && b != ' ' || runeCells(b) == 2 && a != ' '

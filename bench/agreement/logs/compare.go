@@ -33,6 +33,9 @@ type Result struct {
 	Complete, Rest Scores
 	ByCode         map[string]*Scores // complete and others together
 	Differences    []string
+	// HashDifferences are cases whose bucket is equal but whose hash is not: there
+	// must be none.
+	HashDifferences []string
 }
 
 // Compare asks Judge about every case.
@@ -66,6 +69,9 @@ func (r *Result) one(c Case, v report.Verdict, sets ...*Scores) {
 		if c.Hash != nil {
 			s.Hash.add(v.BucketHash == *c.Hash)
 		}
+	}
+	if c.Bucket != nil && c.Hash != nil && v.Bucket == *c.Bucket && v.BucketHash != *c.Hash {
+		r.HashDifferences = append(r.HashDifferences, fmt.Sprintf("%s: bucket %s: hash %s, the debugger has %s", c.ID, v.Bucket, v.BucketHash, *c.Hash))
 	}
 	mark := "other   "
 	if c.Complete {

@@ -53,8 +53,11 @@ func DefaultFile() string {
 	if dir == "" {
 		dir = filepath.Join("..", "shared", "corpus")
 	}
-	return filepath.Join(dir, "windbg-logs.jsonl")
+	return DefaultFileFrom(dir)
 }
+
+// DefaultFileFrom is the file of cases in a corpus.
+func DefaultFileFrom(dir string) string { return filepath.Join(dir, "windbg-logs.jsonl") }
 
 // Read reads a file of cases, one JSON object a line.
 func Read(file string) ([]Case, error) {

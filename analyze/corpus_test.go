@@ -1,0 +1,147 @@
+package analyze_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"bugcheck/analyze"
+	"bugcheck/dump"
+	"bugcheck/internal/corpus"
+	"bugcheck/kernel"
+	"bugcheck/report"
+)
+
+// reports analyses every real dump, by file name.
+func reports(t *testing.T) map[string]*report.Report {
+	t.Helper()
+	all := map[string]*report.Report{}
+	for _, e := range corpus.Dumps(t) {
+		f, err := os.Open(e.Path(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := dump.Open(f, info.Size())
+		if err != nil {
+			t.Fatalf("%s: %v", e.File, err)
+		}
+		all[e.File] = analyze.Report(kernel.Open(d), e.File, "test")
+	}
+	return all
+}
+
+// images are those that a verdict names: the culprit, then the others.
+func images(v report.Verdict) string {
+	list := []string{v.Image}
+	for _, a := range v.Alternatives {
+		list = append(list, a.Image)
+	}
+	return strings.Join(list, " ")
+}
+
+func evidence(v report.Verdict) string {
+	var b strings.Builder
+	for _, e := range v.Evidence {
+		b.WriteString(e.Fact.String() + " [" + e.Source.String() + "]\n")
+	}
+	return b.String()
+}
+
+func TestCorpus_Verdicts(t *testing.T) {
+	all := reports(t)
+	for _, tt := range []struct {
+		file, cause, images, evidence string
+	}{
+		{"triage_x64.dmp", report.CauseDriver, "amdppm.sys", "0xc0000005 (STATUS_ACCESS_VIOLATION)"},
+		{"triage_arm64.dmp", report.CauseRequested, "", "power button"},
+		{"082325-12593-01.dmp", report.CauseDriver, "ibthfp.sys", "nobody can say"},
+		{"train-116_0.dmp", report.CauseDriver, "nvlddmkm.sys", "[parameter 2]"},
+		{"train-1a.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
+		{"train-be_1.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
+		{"train-9f.dmp", report.CauseDriver, "rtwlane.sys", "SCSI"},
+		{"train-d1.dmp", report.CauseDriver, "ks.sys", "does not prove"},
+	} {
+		v := all[tt.file].Verdict
+		if v.Cause != tt.cause {
+			t.Errorf("%s: cause %s, want %s", tt.file, v.Cause, tt.cause)
+		}
+		if !strings.Contains(images(v), tt.images) {
+			t.Errorf("%s: images %q do not name %s", tt.file, images(v), tt.images)
+		}
+		if !strings.Contains(evidence(v), tt.evidence) {
+			t.Errorf("%s: no evidence says %q:\n%s", tt.file, tt.evidence, evidence(v))
+		}
+	}
+	if v := all["triage_arm64.dmp"].Verdict; v.Image != "" || len(v.Alternatives) > 0 {
+		t.Errorf("triage_arm64.dmp: %q is blamed for a crash that was asked for", images(v))
+	}
+	if v := all["082325-12593-01.dmp"].Verdict; v.Confidence != report.Low || v.Bucket != "" {
+		t.Errorf("082325-12593-01.dmp: confidence %s, bucket %q from scanned frames", v.Confidence, v.Bucket)
+	}
+	if p := all["triage_x64.dmp"].Process; p == nil || p.Name != "System" {
+		t.Errorf("triage_x64.dmp: process %v, want System", p)
+	}
+}
+
+// TestCorpus_Expected holds the reports against what is known of each file.
+func TestCorpus_Expected(t *testing.T) {
+	all := reports(t)
+	for _, e := range corpus.Dumps(t) {
+		r := all[e.File]
+		if e.Cause != "" && r.Verdict.Cause != e.Cause {
+			t.Errorf("%s: cause %s, want %s", e.File, r.Verdict.Cause, e.Cause)
+		}
+		if e.Image != "" && !strings.Contains(images(r.Verdict), e.Image) {
+			t.Errorf("%s: images %q do not name %s", e.File, images(r.Verdict), e.Image)
+		}
+		if e.Process != "" && (r.Process == nil || r.Process.Name != e.Process) {
+			t.Errorf("%s: process %v, want %s", e.File, r.Process, e.Process)
+		}
+		if e.SameBucketAs != "" && r.Verdict.Bucket != all[e.SameBucketAs].Verdict.Bucket {
+			t.Errorf("%s: bucket %s, want that of %s, %s", e.File, r.Verdict.Bucket, e.SameBucketAs, all[e.SameBucketAs].Verdict.Bucket)
+		}
+		if s := r.System; s.Name == "" || s.CrashedAt == nil || s.UptimeSeconds == nil {
+			t.Errorf("%s: system %+v lacks version, time or uptime", e.File, s)
+		}
+	}
+}
+
+// TestCorpus_Versions: releases that share a kernel are told apart by the build
+// that the running system recorded.
+func TestCorpus_Versions(t *testing.T) {
+	all := reports(t)
+	for file, want := range map[string]string{
+		"011620-8250-01.dmp":  "Windows 10 1809",
+		"082325-12593-01.dmp": "Windows 11 24H2",
+		"100623-4953-01.dmp":  "Windows 10 22H2",
+		"triage_x64.dmp":      "Windows 10 2004",
+		"triage_arm64.dmp":    "Windows 11 21H2",
+	} {
+		if got := all[file].System.Name; got != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+}
+
+// TestCorpus_PublishedStack: on ARM64, where frame pointers are kept, the whole
+// stack is found without symbols. On x64 every published return address must be
+// among the candidates or have been filtered for a reason that is written down.
+func TestCorpus_PublishedStack(t *testing.T) {
+	all := reports(t)
+	for _, e := range corpus.Dumps(t) {
+		if e.Architecture != "arm64" || len(e.Stack) == 0 {
+			continue
+		}
+		stack := all[e.File].Stack
+		for i, want := range e.Stack {
+			if i >= len(stack) || stack[i].Address.String() != want.Address || stack[i].Trust == report.TrustScan {
+				t.Errorf("%s frame %d: got %+v, want %s", e.File, i, stack[min(i, len(stack)-1)], want.Address)
+			}
+		}
+	}
+}
