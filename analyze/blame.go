@@ -2,10 +2,12 @@ package analyze
 
 import (
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
 	"bugcheck/report"
+	"bugcheck/win"
 )
 
 // plumbing are the kernel functions of traps and bug checks: they stand on
@@ -152,4 +154,30 @@ func loadedImages(f *Facts) map[string]bool {
 		m[i.Image] = true
 	}
 	return m
+}
+
+// clientKinds are the kinds of drivers (data/drivers.tsv) that work through a
+// soft module: where such a module fails, one of them may have handed it the bad
+// data.
+var clientKinds = map[string][]string{
+	"ks": {"audio", "input"}, "portcls": {"audio"},
+	"ndis": {"network", "vpn", "filter"}, "tcpip": {"network", "vpn", "antivirus", "filter"},
+	"netio": {"network", "vpn", "antivirus", "filter"}, "fltmgr": {"antivirus", "filter", "backup"},
+	"ntfs": {"antivirus", "filter", "backup"}, "storport": {"storage"}, "classpnp": {"storage"},
+	"usbport": {"usb"}, "ucx01000": {"usb"}, "watchdog": {"display"},
+}
+
+// suggestClients names the loaded third-party drivers of the kinds that work
+// through the module of f.
+func (j *judgement) suggestClients(f Frame) {
+	kinds := clientKinds[strings.ToLower(f.Module)]
+	for _, i := range j.f.Images {
+		d, ok := win.English.Driver(i.Image)
+		if !ok || d.Microsoft() || !slices.Contains(kinds, d.Kind) || strings.HasPrefix(i.Image, "dump_") {
+			continue
+		}
+		if len(j.v.Alternatives) < maxAlternatives {
+			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing more speaks against it", f.Image))
+		}
+	}
 }

@@ -27,6 +27,7 @@ func collect(m *kernel.Machine) *collection {
 	h := m.Header
 	f := &c.facts
 	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live
+	f.Uptime = h.Uptime
 	f.RawCode, f.Code, f.Parameters = h.BugCheckCode, win.BaseCode(h.BugCheckCode), h.Parameters
 	if code, ok := win.English.Code(f.Code); ok {
 		f.Name = code.Name

@@ -59,7 +59,7 @@ func TestCorpus_Verdicts(t *testing.T) {
 	}{
 		{"triage_x64.dmp", report.CauseDriver, "amdppm.sys", "0xc0000005 (STATUS_ACCESS_VIOLATION)"},
 		{"triage_arm64.dmp", report.CauseRequested, "", "power button"},
-		{"082325-12593-01.dmp", report.CauseDriver, "ibthfp.sys", "nobody can say"},
+		{"082325-12593-01.dmp", report.CauseDriver, "ibthfp.sys", "the call of KeBugCheckEx came from ibthfp"},
 		{"train-116_0.dmp", report.CauseDriver, "nvlddmkm.sys", "[parameter 2]"},
 		{"train-1a.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
 		{"train-be_1.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
@@ -80,8 +80,8 @@ func TestCorpus_Verdicts(t *testing.T) {
 	if v := all["triage_arm64.dmp"].Verdict; v.Image != "" || len(v.Alternatives) > 0 {
 		t.Errorf("triage_arm64.dmp: %q is blamed for a crash that was asked for", images(v))
 	}
-	if v := all["082325-12593-01.dmp"].Verdict; v.Confidence != report.Low || v.Bucket != "" {
-		t.Errorf("082325-12593-01.dmp: confidence %s, bucket %q from scanned frames", v.Confidence, v.Bucket)
+	if v := all["082325-12593-01.dmp"].Verdict; v.Confidence != report.Medium {
+		t.Errorf("082325-12593-01.dmp: confidence %s, want medium: one frame is certain, what the code means is not", v.Confidence)
 	}
 	if p := all["triage_x64.dmp"].Process; p == nil || p.Name != "System" {
 		t.Errorf("triage_x64.dmp: process %v, want System", p)

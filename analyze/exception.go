@@ -40,7 +40,7 @@ func judgeException(j *judgement) {
 		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from 0x%x, which lies in no loaded driver.", win.Status(x.Code), x.Address))
 	}
 	if x.Target != nil && x.Access != "" {
-		j.evidence(report.Recorded, report.T("exception record"), report.T("It was a %s of 0x%x.", accessWord(x.Access), *x.Target))
+		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s 0x%x.", accessWord(x.Access), *x.Target))
 		j.describeAccess(*x.Target)
 	}
 	if x.Code == statusInPageError {

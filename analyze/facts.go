@@ -6,6 +6,8 @@
 package analyze
 
 import (
+	"time"
+
 	"bugcheck/report"
 	"bugcheck/win"
 )
@@ -15,6 +17,7 @@ type Facts struct {
 	Arch       string // x64, arm64, x86
 	Build      uint32 // of the kernel; zero if not known
 	Live       bool   // a live dump: Windows went on
+	Uptime     time.Duration
 	RawCode    uint32 // as recorded: 0x1000007e
 	Code       uint32 // its base: 0x7e
 	Name       string

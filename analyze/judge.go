@@ -2,8 +2,11 @@ package analyze
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"bugcheck/report"
+	"bugcheck/win"
 )
 
 // judgement is a verdict in the making.
@@ -102,29 +105,64 @@ func (j *judgement) decideKernel(f Frame) {
 	if isMemoryManager(f.Symbol) {
 		j.v.Cause, j.v.Image = report.CauseMemoryCorruption, "memory_corruption"
 	}
-	j.evidence(report.Derived, j.contextSource(), report.T("The fault is in the Windows kernel itself, at %s; the kernel is where the mistakes of drivers and of memory come to light.", at(f)))
+	if j.f.Context.Fault {
+		j.evidence(report.Recorded, j.contextSource(), report.T("The fault is in the Windows kernel itself, at %s; the kernel is where the mistakes of drivers and of memory come to light.", at(f)))
+	} else {
+		j.evidence(report.Derived, report.T("stack"), report.T("The kernel stopped Windows itself, from %s: it noticed the damage, who did it is not said by that.", at(f)))
+	}
 }
 
 func (j *judgement) convictFrame(f Frame) {
-	confidence := report.Medium
 	switch {
-	case f.Trust == report.TrustContext && thirdParty(f.Image):
-		confidence = report.High
-	case f.Trust == report.TrustContext && len(suspects(j.f)) > 0:
-		confidence = report.Low
-	}
-	j.convict(f.Image, f.Module, f.Symbol, confidence)
-	if f.Trust == report.TrustContext && j.placed {
-		// The rule of the stop code has said where the code lies.
-	} else if f.Trust == report.TrustContext {
-		j.evidence(report.Recorded, j.contextSource(), report.T("The instruction that failed lies in %s.", at(f)))
-	} else {
+	case f.Trust != report.TrustContext && j.raised(f):
+		j.convict(f.Image, f.Module, f.Symbol, report.Medium)
+		j.evidence(report.Derived, report.T("stack"), report.T("%s stopped Windows itself: the call of KeBugCheckEx came from %s.", f.Image, at(f)))
+		j.bootCodeLater()
+	case f.Trust != report.TrustContext:
+		j.convict(f.Image, f.Module, f.Symbol, report.Medium)
 		j.evidence(report.Derived, report.T("stack"), report.T("The first caller on the stack that is not part of the Windows kernel is %s.", at(f)))
+	default:
+		j.convict(f.Image, f.Module, f.Symbol, confidenceAt(f))
+		if !j.placed {
+			j.evidence(report.Recorded, j.contextSource(), report.T("The instruction that failed lies in %s.", at(f)))
+		}
 	}
 	if !thirdParty(f.Image) {
 		j.evidence(report.Derived, report.T("list of Windows drivers"), report.T("%s is part of Windows: it may have been handed bad data by a driver that uses it, so the place of the fault alone does not prove that it is to blame.", f.Image))
+		j.suggestClients(f)
 	}
 }
+
+// confidenceAt is how sure a fault's own place makes: a third party's driver
+// that fails is to blame; one of Windows likely so; one that carries other
+// drivers' calls seldom.
+func confidenceAt(f Frame) string {
+	switch {
+	case thirdParty(f.Image):
+		return report.High
+	case soft[strings.ToLower(f.Module)]:
+		return report.Low
+	}
+	return report.Medium
+}
+
+// raised reports that a frame is the caller of KeBugCheckEx: the first behind
+// the header's context.
+func (j *judgement) raised(f Frame) bool {
+	return !j.f.Context.Fault && len(j.f.Frames) > 1 && j.f.Frames[1] == f
+}
+
+// bootCodeLater: a code of the start of Windows that comes long after it was not
+// raised by Windows; drivers reuse such numbers.
+func (j *judgement) bootCodeLater() {
+	code, ok := win.English.Code(j.f.Code)
+	if ok && code.Category == "boot" && j.f.Uptime > startTakes {
+		j.evidence(report.Derived, report.T("stop code and uptime"), report.T("Windows raises this code only while it starts, but had been up for %d minutes: the driver used the number for a purpose of its own.", int(j.f.Uptime.Minutes())))
+	}
+}
+
+// startTakes is longer than any start of Windows.
+const startTakes = 30 * time.Minute
 
 // suspect handles a stack of which nothing is certain: a scanned frame may
 // suggest, never convict, and never decides a bucket.

@@ -51,27 +51,28 @@ func describe(image string) report.Text {
 	return report.T("%s (%s: %s)", image, d.Owner, what)
 }
 
-func verifierStep(image string) report.Text {
-	return report.T("If it happens again, let Windows watch the driver and crash at its next mistake: verifier /standard /driver %s, restart; verifier /reset ends that.", image)
+// verifierStep takes images separated by commas, as for people.
+func verifierStep(images string) report.Text {
+	if !strings.Contains(images, ",") {
+		return report.T("If it happens again, let Windows watch the driver and crash at its next mistake: verifier /standard /driver %s, restart; verifier /reset ends that.", images)
+	}
+	return report.T("If it happens again, let Windows watch these drivers and crash at their next mistake: verifier /standard /driver %s, restart; verifier /reset ends that.", strings.ReplaceAll(images, ",", ""))
 }
 
 func driverSteps(j *judgement) []report.Text {
 	v := &j.v
 	var steps []report.Text
+	suspects := v.Image
 	if thirdParty(v.Image) {
 		steps = append(steps, report.T("Update %s from its maker, or take it off if the machine does not need it; if it was updated lately, go back to the version before.", describe(v.Image)))
 	} else {
 		steps = append(steps, report.T("Install the pending Windows updates: %s comes with Windows.", describe(v.Image)))
-		if len(v.Alternatives) > 0 {
-			steps = append(steps, report.T("Update the drivers that work with it, first %s.", describe(v.Alternatives[0].Image)))
+		if suspects = thirdPartyNames(j); suspects != "" {
+			steps = append(steps, report.T("Update the drivers that work with it: %s.", suspects))
 		}
 	}
-	suspect := v.Image
-	if !thirdParty(suspect) && len(v.Alternatives) > 0 {
-		suspect = v.Alternatives[0].Image
-	}
-	if thirdParty(suspect) {
-		steps = append(steps, verifierStep(suspect))
+	if suspects != "" {
+		steps = append(steps, verifierStep(suspects))
 	}
 	if v.Confidence != report.High {
 		steps = append(steps, keepDumpStep())
@@ -82,8 +83,7 @@ func driverSteps(j *judgement) []report.Text {
 func unknownSteps(j *judgement) []report.Text {
 	var steps []report.Text
 	if third := thirdPartyNames(j); third != "" {
-		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third),
-			report.T("If it happens again, let Windows watch these drivers and crash at their next mistake: verifier /standard /driver %s, restart; verifier /reset ends that.", strings.ReplaceAll(third, ",", "")))
+		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third), verifierStep(third))
 	} else {
 		steps = append(steps, report.T("Install pending Windows, driver and firmware updates."),
 			report.T("If it happens again, let Windows watch all drivers that are not Microsoft's: verifier /standard /all, restart; verifier /reset ends that."))

@@ -9,8 +9,11 @@ func (j *judgement) summarize(r rule) {
 	if j.f.Name != "" {
 		what = report.T("stop code %s (0x%08x)", j.f.Name, j.f.Code)
 	}
-	if r.happened != nil {
+	switch {
+	case r.happened != nil:
 		what = r.happened(j.f)
+	case j.v.Cause == report.CauseDriver && j.v.Confidence != report.Low && thirdParty(j.v.Image):
+		what = report.T("it stopped Windows itself, with %s", what)
 	}
 	j.v.Summary = j.sentence(what)
 }

@@ -32,16 +32,28 @@ func collect50(c *collection) {
 func judge50(j *judgement) {
 	p := j.f.Parameters
 	kind := access50(j.f)
-	j.evidence(report.Recorded, report.T("parameters 1 and 2"), report.T("It was a %s of 0x%x, where no memory is (or none that may be used so).", accessWord(kind), p[0]))
+	j.evidence(report.Recorded, report.T("parameters 1 and 2"), report.T("It was an attempt to %s 0x%x, where no memory is (or none that may be used so).", accessWord(kind), p[0]))
 	j.describeTarget(j.f.Places[0], parameter(1))
 	if p[2] == p[0] && kind == "execute" {
 		j.evidence(report.Recorded, parameter(3), report.T("The processor was to run that address itself: a call or return went through a bad pointer, so the caller on the stack is to be asked, not the address."))
+		j.nearestCaller()
 		return
 	}
 	if where := j.f.Places[2]; where.Kind == PlaceModule {
 		j.placed = true
 		j.evidence(report.Recorded, parameter(3), report.T("The access was made by the instruction at 0x%x, which lies in %s+0x%x.", p[2], where.Module, where.Offset))
 	}
+}
+
+// nearestCaller names the first candidate for who called the bad address: the
+// return address of a call stands right at the stack pointer.
+func (j *judgement) nearestCaller() {
+	if len(j.f.Frames) < 2 || j.f.Frames[1].Trust != report.TrustScan {
+		return
+	}
+	caller := j.f.Frames[1]
+	j.evidence(report.Guessed, report.T("stack"), report.T("The nearest word on the stack that could be the caller's is %s.", at(caller)))
+	j.suggestClients(caller)
 }
 
 // class50: read and write keep a literal (null), for the page type that was not

@@ -36,7 +36,7 @@ func judgeAccess(j *judgement) {
 		j.evidence(report.Recorded, parameter(4), report.T("The instruction at 0x%x lies where %s was before it was unloaded: code ran in a driver that was gone.", p[3], where.Image))
 		j.convict(where.Image, where.Module, "", report.High)
 	}
-	j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("It was a %s of 0x%x at IRQL %d; at IRQL 2 and above, memory that is not resident cannot be brought in.", accessWord(accessBits(p[2])), p[0], p[1]))
+	j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("It was an attempt to %s 0x%x at IRQL %d; at IRQL 2 and above, memory that is not resident cannot be brought in.", accessWord(accessBits(p[2])), p[0], p[1]))
 	j.describeTarget(j.f.Places[0], parameter(1))
 }
 

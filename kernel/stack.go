@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"bytes"
+
 	"bugcheck/dump"
 	"bugcheck/internal/le"
 	"bugcheck/mem"
@@ -36,8 +38,38 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 	from := mem.VA(sp)
 	if m.Arch != dump.X64 {
 		frames, from = m.framePointers(frames, regs)
+	} else if ret, ok := m.certainReturn(mem.VA(pc), from); ok {
+		from += 8
+		frames = append(frames, m.frame(ret, from, report.TrustUnwind))
 	}
 	return m.scan(frames, from, skip)
+}
+
+// functionAlignment is that of function entries in images that Microsoft's
+// compiler makes, bytes.
+const functionAlignment = 16
+
+// certainReturn is the return address that stands at the stack pointer where
+// nothing is guessed about it: pc is the first instruction of a function, or no
+// code at all (a call went through a bad pointer).
+func (m *Machine) certainReturn(pc, sp mem.VA) (mem.VA, bool) {
+	ret, err := mem.ReadVA(m.Memory, sp)
+	if err != nil || !m.mayReturnTo(ret) {
+		return 0, false
+	}
+	if _, inModule := m.ModuleAt(pc); !inModule {
+		_, err := mem.Read(m.Memory, ret-longestCall, longestCall)
+		return ret, err == nil // mayReturnTo has found a call there
+	}
+	code, err := mem.Read(m.Memory, pc, 5)
+	return ret, err == nil && pc%functionAlignment == 0 && beginsFunction(code)
+}
+
+// beginsFunction knows how KeBugCheckEx and KeBugCheck begin, where the context
+// in a dump's header is taken: "mov [rsp+8],rcx", which saves the first argument
+// while the stack pointer has not moved, or "sub rsp,28h".
+func beginsFunction(code []byte) bool {
+	return bytes.HasPrefix(code, []byte{0x48, 0x89, 0x4c, 0x24, 0x08}) || bytes.HasPrefix(code, []byte{0x48, 0x83, 0xec, 0x28})
 }
 
 // frame describes an address of code.

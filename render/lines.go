@@ -63,8 +63,13 @@ func (l *Lines) count(r *report.Report, code, day string) {
 	}
 	l.total++
 	name := r.Verdict.Bucket
-	if name == "" && r.Bugcheck != nil {
+	switch {
+	case name == "" && r.Bugcheck != nil:
 		name = code + " " + r.Bugcheck.Name
+	case r.Verdict.Module == "nt" && r.Verdict.Symbol == "":
+		// Without symbols every fault in the kernel has the same bucket; its
+		// place, which is stable over restarts, tells them apart.
+		name += kernelPlace(r)
 	}
 	g := l.groups[name]
 	if g == nil {
@@ -73,6 +78,16 @@ func (l *Lines) count(r *report.Report, code, day string) {
 	}
 	g.count++
 	g.first, g.last = min(g.first, day), max(g.last, day)
+}
+
+// kernelPlace is the first place in the kernel that the stack is sure of.
+func kernelPlace(r *report.Report) string {
+	for i, f := range r.Stack {
+		if f.Module == "nt" && f.Trust != report.TrustScan && (i > 0 || r.Exception != nil) {
+			return " (" + frameName(f) + ")"
+		}
+	}
+	return ""
 }
 
 // Summary writes how many dumps there were and how often each bucket came,
