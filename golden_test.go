@@ -108,3 +108,26 @@ func renderAll(t *testing.T, name string, d *lab.Dump) *txtar.Archive {
 	}
 	return a
 }
+
+// TestReadme_Demo: the README shows what the demo prints now.
+func TestReadme_Demo(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := lab.HighIRQLKernel(lab.Windows17763).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := dump.Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := render.Text(&out, analyze.Report(kernel.Open(f), "demo.dmp", "test"), render.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(readme, out.Bytes()) {
+		t.Errorf("README.md does not show the demo's report, which is now:\n%s", out.String())
+	}
+}

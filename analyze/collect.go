@@ -57,6 +57,7 @@ func collect(m *kernel.Machine) *collection {
 func (c *collection) walk() {
 	if c.registers == nil {
 		c.registers = c.m.HeaderRegisters()
+		c.facts.Context.Kind = report.ContextHeader
 		pc, _ := c.registers.PC()
 		c.facts.Context.Fault = c.facts.Exception != nil && pc == c.facts.Exception.Address && pc != 0
 	}
@@ -141,7 +142,7 @@ func (c *collection) contextAt(addr uint64, source report.Text) bool {
 	if pc, _ := regs.PC(); pc == 0 {
 		return false
 	}
-	c.start(regs, source)
+	c.start(regs, Context{Kind: report.ContextRecord, Address: addr, Source: source})
 	c.skip(addr, 0x4d0)
 	return true
 }
@@ -179,17 +180,17 @@ func (c *collection) faultAt(pc uint64, source report.Text) {
 	}
 	c.registers = keep(regs, "rip", "pc", "eip", "rsp", "sp", "esp", "ebp")
 	c.onlyPC = true
-	c.facts.Context = Context{Source: source, Fault: true}
+	c.facts.Context = Context{Kind: report.ContextParameter, Source: source, Fault: true}
 }
 
 func (c *collection) startTrap(t kernel.TrapFrame, source report.Text) {
-	c.start(t.Registers, source)
+	c.start(t.Registers, Context{Kind: report.ContextTrapFrame, Address: uint64(t.Address), Source: source})
 	c.skip(uint64(t.Address), 0x190)
 }
 
-func (c *collection) start(regs report.Registers, source report.Text) {
-	c.registers = regs
-	c.facts.Context = Context{Source: source, Fault: true}
+func (c *collection) start(regs report.Registers, from Context) {
+	from.Fault = true
+	c.registers, c.facts.Context = regs, from
 }
 
 func (c *collection) skip(addr, size uint64) {

@@ -47,8 +47,10 @@ type Exception struct {
 
 // Context says which registers the frames start from.
 type Context struct {
-	Source report.Text // "context record (parameter 4)"; zero: the dump header
-	Fault  bool        // they are those of the fault, not of KeBugCheckEx
+	Kind    string      // a word of report.Context.Kind
+	Address uint64      // of the structure, if it is one in memory
+	Source  report.Text // "context record (parameter 4)"; zero: the dump header
+	Fault   bool        // they are those of the fault, not of KeBugCheckEx
 }
 
 // Frame is one caller, as Judge needs it.

@@ -30,8 +30,16 @@ func Report(m *kernel.Machine, file, version string) *report.Report {
 		Verdict:   Judge(c.facts),
 		Notes:     append(append([]report.Note(nil), m.Notes...), c.notes...),
 	}
+	if len(c.registers) > 0 {
+		r.Context = &report.Context{Kind: c.facts.Context.Kind, Address: report.Hex(c.facts.Context.Address)}
+	}
+	if a := m.Header.Attributes; a != nil {
+		attributes := report.Hex32(*a)
+		r.Dump.Attributes = &attributes
+	}
 	current(m, r)
 	modules(m, r)
+	pressure(m, r)
 	if len(m.Drivers) > 0 {
 		r.Symbols = &report.Symbols{Note: report.T("No symbols were used: names end at the module, and callers are words found on the stack.")}
 	}
@@ -174,6 +182,18 @@ func current(m *kernel.Machine, r *report.Report) {
 		r.Thread = &report.Thread{Address: report.Hex(t.Address), ID: t.ID}
 	}
 	r.Processor = m.Processor().Number
+}
+
+// pressureShare is the share of the commit limit, percent, from which on lack of
+// memory is worth a note.
+const pressureShare = 95
+
+// pressure notes a machine that had run out of memory to promise.
+func pressure(m *kernel.Machine, r *report.Report) {
+	f := m.Blocks.Memory
+	if f.Known && f.Committed <= f.CommitLimit && f.Committed*100 >= f.CommitLimit*pressureShare {
+		r.Notes = append(r.Notes, report.Note{Where: "memory", Text: report.T("The commit charge was at its limit: %d of %d MiB were promised. A machine in that state fails in many places.", f.Committed>>8, f.CommitLimit>>8)})
+	}
 }
 
 func modules(m *kernel.Machine, r *report.Report) {

@@ -17,7 +17,11 @@ func WinDbg(w io.Writer, r *report.Report) error {
 		windbgHeader(b, r)
 	}
 	windbgValues(b, r)
-	windbgFields(b, r)
+	windbgDump(b, r)
+	windbgCode(b, r)
+	windbgRegisters(b, r)
+	windbgBlackBoxes(b, r)
+	windbgException(b, r)
 	windbgStack(b, r)
 	windbgBlame(b, r)
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -40,10 +44,11 @@ func windbgHeader(b *strings.Builder, r *report.Report) {
 		}
 		fmt.Fprintf(b, "Arg%d: %016x, %s\n", i+1, uint64(p.Value), text)
 	}
-	fmt.Fprintf(b, "\nDebugging Details:\n------------------\n\n")
+	fmt.Fprintf(b, "\nDebugging Details:\n------------------\n\n\n")
 }
 
-// windbgValues writes the KEY_VALUES_STRING section.
+// windbgValues writes the KEY_VALUES_STRING section, its keys in alphabetical
+// order as the debugger has them.
 func windbgValues(b *strings.Builder, r *report.Report) {
 	fmt.Fprintf(b, "KEY_VALUES_STRING: 1\n")
 	pair := func(key, value string) {
@@ -57,12 +62,40 @@ func windbgValues(b *strings.Builder, r *report.Report) {
 	if r.Bugcheck != nil {
 		pair("Bugcheck.Code.LegacyAPI", fmt.Sprintf("0x%x", uint32(r.Bugcheck.Code)))
 	}
+	if a := r.Dump.Attributes; a != nil {
+		pair("Dump.Attributes.AsUlong", fmt.Sprintf("0x%x", uint32(*a)))
+		if *a&kernelGeneratedTriage != 0 {
+			pair("Dump.Attributes.KernelGeneratedTriageDump", "1")
+		}
+	}
 	pair("Failure.Bucket", r.Verdict.Bucket)
+	if x := r.Exception; x != nil && len(r.Stack) > 0 && r.Stack[0].Trust == report.TrustContext && r.Stack[0].Module != "" {
+		pair("Failure.Exception.Code", fmt.Sprintf("0x%x", uint32(x.Code)))
+		pair("Failure.Exception.IP.Address", r.Stack[0].Address.String())
+		pair("Failure.Exception.IP.Module", r.Stack[0].Module)
+		pair("Failure.Exception.IP.Offset", r.Stack[0].Offset.String())
+	}
 	pair("Failure.Hash", r.Verdict.BucketHash)
-	if r.System != nil {
-		pair("WER.OS.Version", r.System.Version)
+	if s := r.System; s != nil {
+		if s.UptimeSeconds != nil {
+			pair("Timeline.OS.Boot.DeltaSec", fmt.Sprint(*s.UptimeSeconds))
+		}
+		pair("WER.OS.Branch", branch(s.Lab))
+		pair("WER.OS.Version", s.Version)
 	}
 	fmt.Fprintf(b, "\n\n")
+}
+
+// kernelGeneratedTriage is the attribute of a small dump that the kernel itself
+// wrote.
+const kernelGeneratedTriage = 0x8
+
+// branch is the fourth part of a build lab: vb_release.
+func branch(lab string) string {
+	if parts := strings.Split(lab, "."); len(parts) >= 4 {
+		return parts[3]
+	}
+	return ""
 }
 
 // field writes NAME:  value and an empty line, as the debugger does.
@@ -72,40 +105,96 @@ func field(b *strings.Builder, name, value string) {
 	}
 }
 
-func windbgFields(b *strings.Builder, r *report.Report) {
+func windbgDump(b *strings.Builder, r *report.Report) {
+	field(b, "FILE_IN_CAB", r.Dump.File)
+	if s := r.System; s != nil && s.VirtualMachine != nil {
+		field(b, "VIRTUAL_MACHINE", *s.VirtualMachine)
+	}
+	if a := r.Dump.Attributes; a != nil {
+		text := fmt.Sprintf("0x%x", uint32(*a))
+		if *a&kernelGeneratedTriage != 0 {
+			text += "\n  Kernel Generated Triage Dump"
+		}
+		field(b, "DUMP_FILE_ATTRIBUTES", text)
+	}
+	if r.Thread != nil && r.Thread.Address != 0 {
+		field(b, "FAULTING_THREAD", fmt.Sprintf("%016x", uint64(r.Thread.Address)))
+	}
+}
+
+func windbgCode(b *strings.Builder, r *report.Report) {
 	if c := r.Bugcheck; c != nil {
 		field(b, "BUGCHECK_CODE", fmt.Sprintf("%x", uint32(c.Code)&^0x10000000))
 		for i, p := range c.Parameters {
 			field(b, fmt.Sprintf("BUGCHECK_P%d", i+1), fmt.Sprintf("%x", uint64(p.Value)))
 		}
 	}
-	field(b, "FILE_IN_CAB", r.Dump.File)
-	if s := r.System; s != nil && s.VirtualMachine != nil {
-		field(b, "VIRTUAL_MACHINE", *s.VirtualMachine)
+	if x := r.Exception; x != nil && x.Target != nil {
+		field(b, strings.ToUpper(x.Access)+"_ADDRESS", fmt.Sprintf(" %016x", uint64(*x.Target)))
 	}
-	if r.Thread != nil && r.Thread.Address != 0 {
-		field(b, "FAULTING_THREAD", fmt.Sprintf("%016x", uint64(r.Thread.Address)))
-	}
-	windbgException(b, r)
 	if r.IRQL != nil {
 		field(b, "CURRENT_IRQL", fmt.Sprintf(" %x", *r.IRQL))
 	}
-	if r.Process != nil {
-		field(b, "PROCESS_NAME", r.Process.Name)
+}
+
+// windbgRegisters writes the registers of the fault under the name of the
+// structure they come from.
+func windbgRegisters(b *strings.Builder, r *report.Report) {
+	if r.Context == nil {
+		return
+	}
+	at := fmt.Sprintf("%016x", uint64(r.Context.Address))
+	switch r.Context.Kind {
+	case report.ContextRecord:
+		field(b, "CONTEXT", at+" -- (.cxr 0x"+at+")"+registerBlock(r.Registers))
+	case report.ContextTrapFrame:
+		field(b, "TRAP_FRAME", at+" -- (.trap 0x"+at+")\nNOTE: The trap frame does not contain all registers; those it lacks are left out."+registerBlock(r.Registers))
+	}
+}
+
+// registerBlock writes three registers a line.
+func registerBlock(regs report.Registers) string {
+	var b strings.Builder
+	for i, reg := range regs {
+		separator := " "
+		if i%3 == 0 {
+			separator = "\n"
+		}
+		fmt.Fprintf(&b, "%s%s=%016x", separator, strings.TrimSpace(fmt.Sprintf("%3s", reg.Name)), reg.Value)
+	}
+	return b.String()
+}
+
+// windbgBlackBoxes names the black boxes that the dump carries.
+func windbgBlackBoxes(b *strings.Builder, r *report.Report) {
+	for _, box := range []struct{ guid, name string }{
+		{"{f57308df-cc45-4e01-ad76-29a4ebb010ec}", "BLACKBOXBSD"},
+		{"{00afe9c4-940d-4213-8016-cd3719b5bc20}", "BLACKBOXNTFS"},
+		{"{b7631941-532a-4cd6-b1b1-edb5917d4557}", "BLACKBOXPNP"},
+		{"{80cc79cf-a719-4af1-bf97-fe29ff76ebc1}", "BLACKBOXWINLOGON"},
+	} {
+		for _, t := range r.Tagged {
+			if t.GUID == box.guid {
+				field(b, box.name, fmt.Sprintf("1 (!%s)\n", strings.ToLower(box.name)))
+				break
+			}
+		}
 	}
 }
 
 func windbgException(b *strings.Builder, r *report.Report) {
+	if r.Process != nil {
+		field(b, "PROCESS_NAME", r.Process.Name)
+	}
 	x := r.Exception
 	if x == nil {
 		return
 	}
-	if x.Target != nil {
-		field(b, strings.ToUpper(x.Access)+"_ADDRESS", fmt.Sprintf("%016x", uint64(*x.Target)))
-	}
-	field(b, "EXCEPTION_CODE", fmt.Sprintf("(NTSTATUS) 0x%x - %s", uint32(x.Code), x.Name))
+	field(b, "ERROR_CODE", fmt.Sprintf("(NTSTATUS) 0x%x - %s", uint32(x.Code), x.Name))
+	field(b, "EXCEPTION_CODE_STR", fmt.Sprintf("%x", uint32(x.Code)))
+	field(b, "EXCEPTION_STR", fmt.Sprintf("0x%x", uint32(x.Code)))
 	if x.Address != 0 {
-		field(b, "FAULTING_IP", fmt.Sprintf("%016x", uint64(x.Address)))
+		field(b, "FAULTING_IP", fmt.Sprintf("\n%s", address(uint64(x.Address))))
 	}
 }
 
@@ -123,25 +212,37 @@ func windbgStack(b *strings.Builder, r *report.Report) {
 func windbgBlame(b *strings.Builder, r *report.Report) {
 	v := &r.Verdict
 	if v.Module != "" {
-		symbol := v.Module + "!unknown_function"
-		if v.Symbol != "" {
-			symbol = v.Module + "!" + v.Symbol
-		} else if len(r.Stack) > 0 && r.Stack[0].Module == v.Module {
-			symbol = frameName(r.Stack[0])
-		}
-		field(b, "SYMBOL_NAME", symbol)
+		field(b, "SYMBOL_NAME", windbgSymbol(r))
 	}
 	field(b, "MODULE_NAME", v.Module)
 	field(b, "IMAGE_NAME", windbgImage(v))
+	if r.Context != nil && r.Context.Address != 0 {
+		command := map[string]string{report.ContextRecord: ".cxr", report.ContextTrapFrame: ".trap"}[r.Context.Kind]
+		field(b, "STACK_COMMAND", fmt.Sprintf("%s 0x%x ; kb", command, uint64(r.Context.Address)))
+	}
 	field(b, "FAILURE_BUCKET_ID", v.Bucket)
 	if s := r.System; s != nil {
 		field(b, "OS_VERSION", s.Version)
-		field(b, "BUILDLAB_STR", s.Lab)
+		field(b, "BUILDLAB_STR", branch(s.Lab))
 		field(b, "OSPLATFORM_TYPE", r.Dump.Architecture)
 		field(b, "OSNAME", s.Name)
 	}
 	field(b, "FAILURE_ID_HASH", v.BucketHash)
 	field(b, "Followup", "     MachineOwner")
+}
+
+// windbgSymbol is module!symbol of the blamed code, module+offset without
+// symbols.
+func windbgSymbol(r *report.Report) string {
+	for _, f := range r.Stack {
+		if f.Module == r.Verdict.Module && f.Trust != report.TrustScan {
+			return frameName(f)
+		}
+	}
+	if r.Verdict.Symbol != "" {
+		return r.Verdict.Module + "!" + r.Verdict.Symbol
+	}
+	return r.Verdict.Module + "!unknown_function"
 }
 
 // windbgImage is the debugger's name for the image: it calls the kernel by the

@@ -23,6 +23,7 @@ type Report struct {
 	IRQL      *uint8           `json:"irql,omitempty"`
 	Exception *Exception       `json:"exception,omitempty"`
 	Registers Registers        `json:"registers,omitempty"`
+	Context   *Context         `json:"context,omitempty"`
 	Stack     []Frame          `json:"stack,omitempty"`
 	Verdict   Verdict          `json:"verdict"`
 	Modules   []Module         `json:"modules,omitempty"`
@@ -46,6 +47,7 @@ type Dump struct {
 	SizeBytes    int64  `json:"size_bytes"`
 	Truncated    bool   `json:"truncated"`
 	Comment      string `json:"comment,omitempty"`
+	Attributes   *Hex32 `json:"attributes,omitempty"` // DUMP_FILE_ATTRIBUTES, where the header has them
 }
 
 // System is the machine that crashed.
@@ -105,6 +107,22 @@ type Exception struct {
 	Access  string `json:"access,omitempty"` // read, write, execute
 	Target  *Hex   `json:"target,omitempty"`
 }
+
+// Context says where the registers were taken from.
+type Context struct {
+	Kind    string `json:"kind"` // header, context_record, trap_frame, parameter
+	Address Hex    `json:"address,omitempty"`
+}
+
+// The words of Context.Kind: the dump's header (the processor in KeBugCheckEx);
+// a CONTEXT or KTRAP_FRAME in memory; a stop code parameter that holds the
+// instruction alone.
+const (
+	ContextHeader    = "header"
+	ContextRecord    = "context_record"
+	ContextTrapFrame = "trap_frame"
+	ContextParameter = "parameter"
+)
 
 // Frame is one caller.
 type Frame struct {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"bugcheck/analyze"
 	"bugcheck/dump"
@@ -74,7 +75,7 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 	}
 	b := batch{
 		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
-		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(flags.file),
+		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(), terminal: flags.file == "" && term.IsTerminal(int(os.Stdout.Fd())),
 	}
 	err = b.run(cmd.Context())
 	if closeErr := closeFile(); err == nil && closeErr != nil {

@@ -23,17 +23,15 @@ type batch struct {
 	stdin    io.Reader
 	format   string
 	opts     render.Options
-	progress bool
+	progress bool // somebody sees standard error
+	terminal bool // and the results go to a terminal too
 
 	lines  render.Lines
 	noDump bool
 }
 
-// progressOn reports that a progress bar can be seen and does not mix with the
-// results: standard error is a terminal, and the results go elsewhere.
-func progressOn(file string) bool {
-	return term.IsTerminal(int(os.Stderr.Fd())) && (file != "" || !term.IsTerminal(int(os.Stdout.Fd())))
-}
+// progressOn reports that somebody sees a progress bar.
+func progressOn() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
 
 // window is how many finished files may wait for an earlier one, a worker: it
 // bounds the reports that are held at once.
@@ -69,14 +67,11 @@ func (b *batch) run(ctx context.Context) error {
 }
 
 func (b *batch) print(results <-chan chan []outcome) error {
-	bar := b.bar()
-	for result := range results {
-		for _, o := range <-result {
-			if err := b.one(o); err != nil {
-				return failed(err)
-			}
-		}
-		bar()
+	step, finish := b.bar()
+	err := b.printAll(results, step)
+	finish()
+	if err != nil {
+		return failed(err)
 	}
 	if b.several && b.format == "text" {
 		if err := b.lines.Summary(b.out, b.opts); err != nil {
@@ -89,19 +84,35 @@ func (b *batch) print(results <-chan chan []outcome) error {
 	return nil
 }
 
-// bar shows progress over several files; it returns what to call after each.
-func (b *batch) bar() func() {
+func (b *batch) printAll(results <-chan chan []outcome, step func()) error {
+	for result := range results {
+		for _, o := range <-result {
+			if err := b.one(o); err != nil {
+				return err
+			}
+		}
+		step()
+	}
+	return nil
+}
+
+// bar shows progress over several files on a terminal: what to call after each
+// file and at the end. While it stands, what is printed goes above it.
+func (b *batch) bar() (step, finish func()) {
 	if !b.progress || !b.several {
-		return func() {}
+		return func() {}, func() {}
 	}
 	p := mpb.New(mpb.WithOutput(b.errs), mpb.WithWidth(40))
-	bar := p.AddBar(int64(len(b.files)), mpb.BarRemoveOnComplete(),
-		mpb.AppendDecorators(decor.CountersNoUnit("%d / %d")))
-	return func() {
-		bar.Increment()
-		if bar.Completed() {
-			p.Wait()
-		}
+	bar := p.AddBar(int64(len(b.files)), mpb.BarRemoveOnComplete(), mpb.AppendDecorators(decor.CountersNoUnit("%d / %d")))
+	out, errs := b.out, b.errs
+	b.errs = p
+	if b.terminal {
+		b.out = p
+	}
+	return func() { bar.Increment() }, func() {
+		bar.Abort(true)
+		p.Wait()
+		b.out, b.errs = out, errs
 	}
 }
 
