@@ -63,7 +63,7 @@ func (c *collection) walk() {
 	}
 	c.frames = c.m.Stack(c.registers, c.spans)
 	if c.onlyPC {
-		c.frames = fromFault(c.frames)
+		c.frames = fromFault(notCertain(c.frames))
 		c.registers = keep(c.registers, "rip", "pc", "eip")
 	}
 	for _, f := range c.frames {
@@ -73,6 +73,17 @@ func (c *collection) walk() {
 		}
 		c.facts.Frames = append(c.facts.Frames, out)
 	}
+}
+
+// notCertain marks callers as scanned that were found by a stack pointer which is
+// not the fault's own.
+func notCertain(frames []report.Frame) []report.Frame {
+	for i := range frames {
+		if frames[i].Trust == report.TrustUnwind {
+			frames[i].Trust = report.TrustScan
+		}
+	}
+	return frames
 }
 
 // fromFault drops the frames of trap and bug check in front of the fault, where

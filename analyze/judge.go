@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"bugcheck/kernel"
 	"bugcheck/report"
 	"bugcheck/win"
 )
@@ -31,6 +32,7 @@ func Judge(f Facts) report.Verdict {
 		r.judge(j)
 	}
 	j.judgeCode()
+	j.judgeNamed()
 	if !j.decided {
 		j.judgeStack()
 	}
@@ -82,6 +84,20 @@ func (j *judgement) judgeCode() {
 	j.decide(report.CauseHardware, report.Medium)
 	j.v.Image, j.v.Module = "memory_corruption", "memory_corruption"
 	j.bucket = "MEMORY_CORRUPTION_" + j.f.CodeDiffer
+}
+
+// judgeNamed takes over the driver that Windows itself names (KiBugCheckDriver,
+// which the blue screen shows as "What failed"): it does so only where the fault's
+// own address lies in that driver.
+func (j *judgement) judgeNamed() {
+	if j.f.Named == "" {
+		return
+	}
+	j.evidence(report.Recorded, report.T("driver named by Windows"), report.T("Windows itself named %s on the blue screen.", j.f.Named))
+	if !j.decided && thirdParty(j.f.Named) {
+		j.placed = true
+		j.convict(j.f.Named, kernel.ModuleName(j.f.Named), "", report.High)
+	}
 }
 
 // judgeStack names the culprit by the first frame that is not to be ignored.

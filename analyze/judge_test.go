@@ -52,6 +52,8 @@ func TestJudge_WhoIsBlamed(t *testing.T) {
 			report.CauseHardware, "memory_corruption", report.Medium, "MEMORY_CORRUPTION_ONE_BIT", 0},
 		{"a page that could not be read from disk", Facts{Code: 0x7e, Exception: &Exception{Code: 0xc0000006}, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext)}},
 			report.CauseStorage, "", report.Medium, "-", 1},
+		{"a driver that Windows itself names", Facts{Code: 0xd1, Named: "vendor2.sys", Frames: []Frame{inKeBugCheck, vendor}},
+			report.CauseDriver, "vendor2.sys", report.High, "AV_vendor2!", 1},
 		{"a damaged list, found by a third party", Facts{Code: 0x139, Parameters: [4]uint64{3}, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext)}},
 			report.CauseDriver, "vendor1.sys", report.Medium, "0x139_3_CORRUPT_LIST_ENTRY_vendor1!", 0},
 		{"damaged pool, found by a third party", Facts{Code: 0x13a, Parameters: [4]uint64{0x12}, Frames: []Frame{inKeBugCheck, trusted(vendor, report.TrustUnwind)}},
@@ -139,7 +141,7 @@ func TestJudge_PowerRequest(t *testing.T) {
 		{Power{IRPDriver: "vendor1.sys", PDODriver: "pci.sys", Service: "vendor1"}, "vendor1.sys", report.High, "0x9F_3_vendor1_IMAGE_pci.sys"},
 		{Power{IRPDriver: "disk.sys", Other: "vendor2.sys", PDODriver: "vendor2.sys", Service: "disk"}, "vendor2.sys", report.Medium, "0x9F_3_disk_IMAGE_vendor2.sys"},
 		{Power{IRPDriver: "usbhub3.sys", PDODriver: "usbxhci.sys"}, "usbhub3.sys", report.Low, "0x9F_3_usbhub3!unknown_function"},
-		{Power{}, "", report.Low, ""},
+		{Power{}, "", report.Low, "0x9F_3"},
 	} {
 		v := Judge(Facts{Code: 0x9f, Parameters: [4]uint64{3, 1, 2, 3}, Power: &tt.power})
 		if v.Image != tt.image || v.Confidence != tt.confidence || v.Bucket != tt.bucket {

@@ -30,7 +30,7 @@ var rules = map[uint32]rule{
 	0xc2:  {judge: judgePoolCaller, class: classC2, happened: happenedPool},
 	0xc4:  {judge: judgeC4, class: classC4, happened: happenedC4},
 	0xe2:  {judge: judgeE2, happened: happenedE2},
-	0xef:  {judge: judgeEF, class: classEF, happened: happenedEF},
+	0xef:  {judge: judgeEF, happened: happenedEF},
 	0x101: {judge: judge101, class: class101, happened: happened101},
 	0x116: {judge: judge116, class: class116, happened: happened116},
 	0x117: {judge: judge116, class: class116, happened: happened116},

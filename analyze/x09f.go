@@ -68,6 +68,8 @@ func judge9F(j *judgement) {
 	holder, confidence := pw.holder()
 	if holder == "" {
 		j.evidence(report.Derived, report.T("stack"), report.T("The stack shows the watchdog that noticed, not the driver that holds the request."))
+		j.decide(report.CauseUnknown, report.Low)
+		j.bucket = "0x9F_3" // published so where the device stack is not in the dump
 		return
 	}
 	if holder != pw.IRPDriver {

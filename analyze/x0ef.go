@@ -14,13 +14,6 @@ func judgeEF(j *judgement) {
 	j.decide(report.CauseUnknown, report.Low)
 }
 
-func classEF(f *Facts) string {
-	if f.Process == "" {
-		return "0xEF"
-	}
-	return "0xEF_" + f.Process + "_BUGCHECK_CRITICAL_PROCESS"
-}
-
 func happenedEF(*Facts) report.Text {
 	return report.T("a process that Windows cannot run without ended")
 }

@@ -66,31 +66,26 @@ type File struct {
 
 // Header is what DUMP_HEADER says; zero values and nil stand for fields that Windows did not fill.
 type Header struct {
-	Build           uint32 // of the kernel
-	Checked         bool   // a debug build
-	BugCheckCode    uint32
-	Parameters      [4]uint64
-	Processors      uint32
-	DirectoryTable  mem.PA
-	LoadedModules   mem.VA // PsLoadedModuleList
-	ProcessHead     mem.VA // PsActiveProcessHead
-	DebuggerData    mem.VA // KdDebuggerDataBlock
-	DumpType        uint32
-	Time            time.Time // UTC; zero if unknown
-	Uptime          time.Duration
-	Comment         string
-	ProductType     uint32 // 1 workstation, 2 domain controller, 3 server
-	SuiteMask       uint32
-	Attributes      *uint32
-	MiniDumpFields  uint32
-	BootID          *uint32
-	RequiredSize    uint64 // RequiredDumpSpace, bytes
-	PAE             bool   // 32-bit dumps
-	ServicePack     uint32
-	SecondaryState  uint32
-	WriterStatus    uint32
-	VersionUser     string
-	KdSecondaryVers uint8
+	Build          uint32 // of the kernel
+	Checked        bool   // a debug build
+	BugCheckCode   uint32
+	Parameters     [4]uint64
+	Processors     uint32
+	DirectoryTable mem.PA
+	LoadedModules  mem.VA // PsLoadedModuleList
+	ProcessHead    mem.VA // PsActiveProcessHead
+	DebuggerData   mem.VA // KdDebuggerDataBlock
+	DumpType       uint32
+	Time           time.Time // UTC; zero if unknown
+	Uptime         time.Duration
+	Comment        string
+	ProductType    uint32 // 1 workstation, 2 domain controller, 3 server
+	SuiteMask      uint32
+	Attributes     *uint32
+	MiniDumpFields uint32
+	BootID         *uint32
+	RequiredSize   uint64 // RequiredDumpSpace, bytes
+	PAE            bool   // 32-bit dumps
 }
 
 // Driver is one entry of a small dump's driver list.
@@ -160,6 +155,9 @@ const headSize = 0x3000
 // *FormatError when r is no kernel dump or its header is cut; any other damage
 // leaves a note in the File.
 func Open(r io.ReaderAt, size int64) (*File, error) {
+	if size < 0 {
+		return nil, fmt.Errorf("size %d is negative", size)
+	}
 	head := make([]byte, min(size, headSize))
 	n, err := r.ReadAt(head, 0)
 	if head = head[:n]; n == 0 && size > 0 && err != nil {

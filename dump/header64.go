@@ -77,25 +77,21 @@ func (a Arch) exceptionRecord(b []byte) *ExceptionRecord {
 
 func header64(b []byte) Header {
 	h := Header{
-		Checked:         le.U32(b, 8) == 0xc,
-		Build:           le.U32(b, 0xc),
-		DirectoryTable:  mem.PA(set64(b, 0x10)),
-		LoadedModules:   mem.VA(set64(b, 0x20)),
-		ProcessHead:     mem.VA(set64(b, 0x28)),
-		Processors:      set32(b, 0x34),
-		BugCheckCode:    le.U32(b, 0x38),
-		Parameters:      [4]uint64{le.U64(b, 0x40), le.U64(b, 0x48), le.U64(b, 0x50), le.U64(b, 0x58)},
-		VersionUser:     text(b[0x60:0x80]),
-		DebuggerData:    mem.VA(set64(b, 0x80)),
-		DumpType:        le.U32(b, 0xf98),
-		RequiredSize:    set64(b, 0xfa0),
-		Comment:         text(b[0xfb0:0x1030]),
-		MiniDumpFields:  set32(b, 0x1038),
-		SecondaryState:  set32(b, 0x103c),
-		ProductType:     set32(b, 0x1040),
-		SuiteMask:       set32(b, 0x1044),
-		WriterStatus:    set32(b, 0x1048),
-		KdSecondaryVers: b[0x104d],
+		Checked:        le.U32(b, 8) == 0xc,
+		Build:          le.U32(b, 0xc),
+		DirectoryTable: mem.PA(set64(b, 0x10)),
+		LoadedModules:  mem.VA(set64(b, 0x20)),
+		ProcessHead:    mem.VA(set64(b, 0x28)),
+		Processors:     set32(b, 0x34),
+		BugCheckCode:   le.U32(b, 0x38),
+		Parameters:     [4]uint64{le.U64(b, 0x40), le.U64(b, 0x48), le.U64(b, 0x50), le.U64(b, 0x58)},
+		DebuggerData:   mem.VA(set64(b, 0x80)),
+		DumpType:       le.U32(b, 0xf98),
+		RequiredSize:   set64(b, 0xfa0),
+		Comment:        text(b[0xfb0:0x1030]),
+		MiniDumpFields: set32(b, 0x1038),
+		ProductType:    set32(b, 0x1040),
+		SuiteMask:      set32(b, 0x1044),
 	}
 	h.Time, h.Uptime = times(set64(b, 0xfa8), set64(b, 0x1030))
 	h.Attributes = known32(b, 0x1050)
@@ -105,7 +101,10 @@ func header64(b []byte) Header {
 
 // times converts SystemTime (FILETIME) and SystemUpTime (100 ns).
 func times(system, up uint64) (time.Time, time.Duration) {
-	t, _ := win.FileTime(system)
+	t, ok := win.FileTime(system)
+	if !ok {
+		t = time.Time{}
+	}
 	if up > uint64(1<<62)/100 {
 		up = 0
 	}

@@ -15,22 +15,31 @@ const (
 
 // readTagged reads the secondary data behind a dump: a DUMP_BLOB_FILE_HEADER
 // ('Dump', 'Blob', header size, build), then blocks of {header size, GUID,
-// size, padding before, padding after}. Dumps that the kernel itself wrote end
-// in zeros behind the last block, those that Windows converted at the next
-// start end with it.
+// size, padding before, padding after}. A dump that Windows converted at the next
+// start ends with the last block. In one that the kernel itself wrote, a header
+// of zeros ends the walk; what follows is slack, in which old sectors of the page
+// file may stand (011620-8250-01.dmp).
 func (f *File) readTagged(r io.ReaderAt, at int64) {
 	if at <= 0 || at >= f.Size {
 		return
 	}
 	var head [blobHeader]byte
-	if n, _ := r.ReadAt(head[:blobFileHeader], at); n < blobFileHeader || string(head[:8]) != "DumpBlob" {
+	n, _ := r.ReadAt(head[:blobFileHeader], at)
+	if n > 0 && n < blobFileHeader {
+		f.endsInBlockHeader()
+	}
+	if n < blobFileHeader || string(head[:8]) != "DumpBlob" {
 		return
 	}
 	at += int64(max(le.U32(head[:], 8), blobFileHeader))
 	for len(f.Tagged) < maxTagged {
 		n, _ := r.ReadAt(head[:], at)
 		size := int64(le.U32(head[:], 0))
-		if n < blobHeader || size == 0 {
+		if n == 0 || n == blobHeader && size == 0 {
+			return
+		}
+		if n < blobHeader {
+			f.endsInBlockHeader()
 			return
 		}
 		if size < blobHeader {
@@ -50,8 +59,17 @@ func (f *File) readTagged(r io.ReaderAt, at int64) {
 			return
 		}
 		f.Tagged = append(f.Tagged, block)
-		at = start + length + after
+		if at = start + length + after; at > f.Size {
+			f.Truncated = true
+			f.note("tagged data", "The file ends inside block %s; what follows is missing.", block.GUID)
+			return
+		}
 	}
+}
+
+func (f *File) endsInBlockHeader() {
+	f.Truncated = true
+	f.note("tagged data", "The file ends inside the header of a block; what follows is missing.")
 }
 
 // Tag returns the first block with the GUID, as GUID.String writes it.

@@ -15,6 +15,7 @@ const (
 	maxDrivers  = 4096
 	maxUnloaded = 1024
 	maxBlocks   = 1 << 16
+	maxName     = 520      // bytes of a path: MAX_PATH characters. Thousands of entries may share one text
 	maxSection  = 64 << 20 // bytes: the largest small dump Windows writes is a few MiB
 )
 
@@ -70,8 +71,6 @@ func (a Arch) entries() entries {
 	return entries{driver: 0x90, unloaded: 0x38, unloadedHead: 8}
 }
 
-const blockSize = 0x10 // TRIAGE_DATA_BLOCK, the same in both widths
-
 // readTriage decodes what a small dump holds. head is the start of the file,
 // at is where the directory stands in it.
 func (f *File) readTriage(r io.ReaderAt, head []byte, at int) {
@@ -88,7 +87,7 @@ func (f *File) readTriage(r io.ReaderAt, head []byte, at int) {
 	names := stringPool{bytes: strings, offset: t.strings}
 	f.readDrivers(r, t, names)
 	f.readUnloaded(r, t)
-	f.Blocks.BrokenDriver = names.at(t.broken)
+	_, f.Blocks.BrokenDriver = splitPath(names.at(t.broken))
 	f.Blocks.PRCB = f.section(r, "processor block", uint64(t.prcb), sizes.prcb)
 	f.Blocks.Process = f.section(r, "process block", uint64(t.process), sizes.process)
 	f.Blocks.Thread = f.section(r, "thread block", uint64(t.thread), sizes.thread)
@@ -106,6 +105,10 @@ func (f *File) checkTriage(r io.ReaderAt, end, valid uint32) {
 		f.Truncated = true
 		f.note("small dump", "The file is cut: %d of %d bytes are there.", f.Size, end)
 		return
+	}
+	if a := f.Header.Attributes; a != nil && *a&attrKernelTriage != 0 && f.Header.RequiredSize > uint64(f.Size) {
+		f.Truncated = true
+		f.note("tagged data", "The file is cut: %d of %d bytes are there.", f.Size, f.Header.RequiredSize)
 	}
 	var mark [4]byte
 	if n, _ := r.ReadAt(mark[:], int64(valid)); n < 4 || string(mark[:]) != "TRGD" {
@@ -245,8 +248,7 @@ func unloaded(b []byte, a Arch) Unloaded {
 	return Unloaded{Name: win.UTF16(b[0x10 : 0x10+n]), Start: mem.VA(le.U64(b, 0x28)), End: mem.VA(le.U64(b, 0x30))}
 }
 
-// ranges lists the captured memory: the stack, then the data blocks
-// (TRIAGE_DATA_BLOCK: address, offset, size).
+// ranges lists the captured memory: the stack, then the data blocks.
 func (f *File) ranges(r io.ReaderAt, t triage) []mem.Range {
 	ranges := []mem.Range{{Address: mem.VA(t.stackTop), Size: uint64(len(f.Blocks.Stack)), Offset: int64(t.stack)}}
 	count := min(uint64(t.blockCount), maxBlocks)
@@ -254,14 +256,45 @@ func (f *File) ranges(r io.ReaderAt, t triage) []mem.Range {
 		f.note("data blocks", "The count of %d cannot be right; the first %d are read.", t.blockCount, maxBlocks)
 	}
 	b := f.section(r, "data blocks", uint64(t.blocks), count*blockSize)
-	for ; len(b) >= blockSize; b = b[blockSize:] {
-		ranges = append(ranges, mem.Range{
-			Address: mem.VA(le.U64(b, 0)),
-			Offset:  int64(le.U32(b, 8)),
-			Size:    uint64(le.U32(b, 0xc)),
-		})
+	if f.Arch == X86 && !fits(wideBlocks(b), f.Size) {
+		return append(ranges, narrowBlocks(b[:min(uint64(len(b)), count*blockSize32)])...)
 	}
-	return ranges
+	return append(ranges, wideBlocks(b)...)
+}
+
+// TRIAGE_DATA_BLOCK is {ULONG64 address, ULONG offset, ULONG size} in the public
+// Dump.h of Microsoft Research's Singularity, for both widths; rizin and Ghidra
+// have a pointer for the address. No 32-bit dump was at hand to tell, so the
+// bytes decide: blocks lie in the file.
+const (
+	blockSize   = 0x10
+	blockSize32 = 0xc
+)
+
+func wideBlocks(b []byte) []mem.Range {
+	var list []mem.Range
+	for ; len(b) >= blockSize; b = b[blockSize:] {
+		list = append(list, mem.Range{Address: mem.VA(le.U64(b, 0)), Offset: int64(le.U32(b, 8)), Size: uint64(le.U32(b, 0xc))})
+	}
+	return list
+}
+
+func narrowBlocks(b []byte) []mem.Range {
+	var list []mem.Range
+	for ; len(b) >= blockSize32; b = b[blockSize32:] {
+		list = append(list, mem.Range{Address: mem.VA(le.U32(b, 0)), Offset: int64(le.U32(b, 4)), Size: uint64(le.U32(b, 8))})
+	}
+	return list
+}
+
+// fits reports whether all blocks lie in a file of size bytes and in 32 bits.
+func fits(blocks []mem.Range, size int64) bool {
+	for _, r := range blocks {
+		if r.Address>>32 != 0 || r.Offset > size || int64(r.Size) > size-r.Offset {
+			return false
+		}
+	}
+	return true
 }
 
 // stringPool holds the names of the drivers: a length in characters, then
@@ -276,6 +309,6 @@ func (p stringPool) at(off uint32) string {
 		return ""
 	}
 	b := p.bytes[off-p.offset:]
-	n := 2 * uint64(le.U32(b, 0))
+	n := min(2*uint64(le.U32(b, 0)), maxName)
 	return win.UTF16(b[4 : 4+min(n, uint64(len(b)-4))])
 }

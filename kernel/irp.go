@@ -23,7 +23,6 @@ const (
 	stackLocationPowerType = 0x10 // Parameters.Power.Type
 	stackLocationDevice    = 0x28
 	deviceType             = 3 // IO_TYPE_DEVICE
-	deviceSize             = 0x150
 	deviceDriver           = 0x8
 	deviceExtension        = 0x138
 	extensionNode          = 0x28
@@ -64,8 +63,7 @@ func (m *Machine) IRP(va mem.VA) (IRP, error) {
 	}
 	r.Major, r.Minor, r.PowerType = s[0], s[1], le.U32(s, stackLocationPowerType)
 	r.Device = mem.VA(le.U64(s, stackLocationDevice))
-	d, err := m.DeviceObject(r.Device)
-	r.Driver = d.Driver
+	r.Driver, err = m.deviceDriver(r.Device)
 	return r, err
 }
 
@@ -109,8 +107,11 @@ func (m *Machine) PowerIRPs(va mem.VA) ([]PowerIRP, error) {
 		list = append(list, PowerIRP{IRP: irp, PDO: mem.VA(le.U64(e, powerIrpPdo))})
 		entry = mem.VA(le.U64(e, 0))
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return list, fmt.Errorf("list of power requests, entry %d: %w", len(list), err)
+	case entry != head:
+		return list, fmt.Errorf("list of power requests: it does not come back to its head after %d entries", len(list))
 	}
 	return list, nil
 }
@@ -126,23 +127,34 @@ type Device struct {
 // where it is a physical device, to its device node.
 func (m *Machine) DeviceObject(va mem.VA) (Device, error) {
 	d := Device{Address: va}
-	b, err := mem.Read(m.Memory, va, deviceSize)
+	var err error
+	if d.Driver, err = m.deviceDriver(va); mem.IsMissing(err) && d.Driver == "" {
+		return d, err
+	}
+	if extension, errExtension := mem.ReadVA(m.Memory, va+deviceExtension); errExtension == nil {
+		d.Service, d.Instance = m.deviceNode(extension)
+	}
+	return d, err
+}
+
+// deviceDriver follows a DEVICE_OBJECT to the image of its driver.
+func (m *Machine) deviceDriver(va mem.VA) (string, error) {
+	b, err := mem.Read(m.Memory, va, deviceDriver+8)
 	if err != nil {
-		return d, fmt.Errorf("device object at %v: %w", va, err)
+		return "", fmt.Errorf("device object at %v: %w", va, err)
 	}
 	if le.U16(b, 0) != deviceType {
-		return d, fmt.Errorf("device object at %v: the type field holds 0x%x, not a device's", va, le.U16(b, 0))
+		return "", fmt.Errorf("device object at %v: the type field holds 0x%x, not a device's", va, le.U16(b, 0))
 	}
-	d.Service, d.Instance = m.deviceNode(mem.VA(le.U64(b, deviceExtension)))
 	driver := mem.VA(le.U64(b, deviceDriver))
 	start, err := mem.ReadVA(m.Memory, driver+driverStart)
 	if err != nil {
-		return d, fmt.Errorf("driver object at %v: %w", driver, err)
+		return "", fmt.Errorf("driver object at %v: %w", driver, err)
 	}
 	if mod, ok := m.ModuleAt(start); ok {
-		d.Driver = mod.Name
+		return mod.Name, nil
 	}
-	return d, nil
+	return "", nil
 }
 
 // deviceNode reads service and instance path of the device node behind a device

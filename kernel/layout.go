@@ -17,12 +17,12 @@ type layout struct {
 	// EPROCESS
 	imageFileName, uniqueProcessID int
 	// ETHREAD
-	cid, stackBase, stackLimit, trapFrame, irpList int
+	cid, stackBase, stackLimit int
 	// KPRCB
 	savedIRQL int
 
 	// The rest comes from the debugger data block.
-	apcProcess, teb, parentCID                  int
+	apcProcess, parentCID                       int
 	currentThread, mhz, cpuType, vendor, number int
 }
 
@@ -30,7 +30,6 @@ type layout struct {
 const (
 	kdbgFirstVariable = 0x48 // PsLoadedModuleList
 	kdbgLastVariable  = 0x98 // ObpRootDirectoryObject
-	kdbgTeb           = 0x29a
 	kdbgApcProcess    = 0x2a0
 	kdbgSizeEProcess  = 0x2a8
 	kdbgParentCID     = 0x2ac
@@ -45,8 +44,8 @@ const (
 
 func noLayout() layout {
 	return layout{
-		imageFileName: -1, uniqueProcessID: -1, cid: -1, stackBase: -1, stackLimit: -1, trapFrame: -1, irpList: -1,
-		savedIRQL: -1, apcProcess: -1, teb: -1, parentCID: -1, currentThread: -1, mhz: -1, cpuType: -1, vendor: -1, number: -1,
+		imageFileName: -1, uniqueProcessID: -1, cid: -1, stackBase: -1, stackLimit: -1,
+		savedIRQL: -1, apcProcess: -1, parentCID: -1, currentThread: -1, mhz: -1, cpuType: -1, vendor: -1, number: -1,
 	}
 }
 
@@ -60,7 +59,7 @@ func findLayout(f *dump.File) layout {
 		return l
 	}
 	at := func(off int) int { return int(le.U16(b, off)) }
-	l.teb, l.apcProcess, l.parentCID = at(kdbgTeb), at(kdbgApcProcess), at(kdbgParentCID)
+	l.apcProcess, l.parentCID = at(kdbgApcProcess), at(kdbgParentCID)
 	l.currentThread, l.mhz, l.cpuType = at(kdbgCurrentThread), at(kdbgMHz), at(kdbgCPUType)
 	l.vendor, l.number = at(kdbgVendor), at(kdbgNumber)
 	key := layoutKey{
@@ -98,7 +97,7 @@ func (l *layout) fromTable(key layoutKey, prcb int, f *dump.File) {
 		l.known = true
 		l.uniqueProcessID, l.imageFileName = n[5], n[6]
 		if n[2] == key.ethread || sameProcess(f, n[7], n[5]) {
-			l.cid, l.stackBase, l.stackLimit, l.trapFrame, l.irpList = n[7], n[8], n[9], n[10], n[11]
+			l.cid, l.stackBase, l.stackLimit = n[7], n[8], n[9]
 		}
 		if n[3] == prcb {
 			l.savedIRQL = n[12]

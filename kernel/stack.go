@@ -187,19 +187,24 @@ func (m *Machine) followsCallX86(va mem.VA) bool {
 
 // callLength is the length of an indirect call (FF /2) at the start of b, or 0.
 func callLength(b []byte) int {
+	if len(b) < 3 {
+		b = append(b[:len(b):len(b)], 0)
+	}
 	modrm := b[1]
 	mod, reg, rm := modrm>>6, modrm>>3&7, modrm&7
 	if reg != 2 {
 		return 0
 	}
 	n := 2
+	noBase := mod == 0 && rm == 5 // RIP-relative
 	if mod != 3 && rm == 4 {
 		n++
+		noBase = mod == 0 && b[2]&7 == 5
 	}
 	switch {
 	case mod == 1:
 		n++
-	case mod == 2 || mod == 0 && rm == 5:
+	case mod == 2 || noBase:
 		n += 4
 	}
 	return n

@@ -3,6 +3,7 @@ package kernel
 import (
 	"regexp"
 	"strconv"
+	"strings"
 
 	"bugcheck/mem"
 	"bugcheck/win"
@@ -46,7 +47,8 @@ func (m *Machine) BuildLab() string {
 			continue
 		}
 		lab := labPattern.FindString(string(b))
-		if build, _ := strconv.Atoi(lab[:min(len(lab), 5)]); lab != "" && uint32(build) == m.Header.Build {
+		number, _, _ := strings.Cut(lab, ".")
+		if number == strconv.FormatUint(uint64(m.Header.Build), 10) {
 			return lab
 		}
 	}

@@ -41,6 +41,9 @@ func infoHeader(row func(string, string, ...any), f *dump.File) {
 	row("PsLoadedModuleList", "%s", h.LoadedModules)
 	row("PsActiveProcessHead", "%s", h.ProcessHead)
 	row("KdDebuggerDataBlock", "%s", h.DebuggerData)
+	if f.Arch == dump.X86 {
+		row("PAE", "%v", h.PAE)
+	}
 	row("Product, suite", "%d, 0x%x", h.ProductType, h.SuiteMask)
 	row("MiniDumpFields", "0x%x", h.MiniDumpFields)
 	if h.Attributes != nil {

@@ -39,11 +39,11 @@ const window = 4
 
 // run analyses all files. Memory does not grow with their number: a file's
 // results are printed and dropped before the window moves on.
-func (b *batch) run(ctx context.Context) error {
+func (b *batch) run(parent context.Context) error {
 	workers := runtime.GOMAXPROCS(0)
 	results := make(chan chan []outcome, workers*window)
 	slots := make(chan struct{}, workers)
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(parent)
 	defer stop()
 	go func() {
 		defer close(results)
@@ -63,7 +63,11 @@ func (b *batch) run(ctx context.Context) error {
 			}()
 		}
 	}()
-	return b.print(results)
+	err := b.print(results)
+	if cause := context.Cause(parent); cause != nil {
+		return failed(fmt.Errorf("stopped: %w", cause))
+	}
+	return err
 }
 
 func (b *batch) print(results <-chan chan []outcome) error {
@@ -86,7 +90,9 @@ func (b *batch) print(results <-chan chan []outcome) error {
 
 func (b *batch) printAll(results <-chan chan []outcome, step func()) error {
 	for result := range results {
-		for _, o := range <-result {
+		list := <-result
+		b.several = b.several || len(list) > 1 // an archive may hold several dumps
+		for _, o := range list {
 			if err := b.one(o); err != nil {
 				return err
 			}

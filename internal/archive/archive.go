@@ -11,24 +11,35 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"path"
 	"strings"
 
 	"github.com/bodgit/sevenzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/therootcompany/xz"
 )
 
 // MaxUnpacked bounds one unpacked member, bytes. It is held in memory: small
 // dumps are a few MiB; a larger one belongs on a disk first.
 const MaxUnpacked = 256 << 20
 
+// maxDictionary bounds the memory that a compressed stream asks for before it
+// unpacks anything, bytes: xz -9 and 7z's largest preset ask for 64 MiB.
+const maxDictionary = 64 << 20
+
+// maxTotal bounds what is unpacked of one archive in all, bytes.
+const maxTotal = 16 * MaxUnpacked
+
 // maxMembers bounds how many members of an archive are looked at.
 const maxMembers = 10_000
 
 // ErrTooLarge says that a member unpacks to more than MaxUnpacked.
 var ErrTooLarge = fmt.Errorf("unpacks to more than %d MiB; unpack it first", MaxUnpacked>>20)
+
+// errChecksum says that a member is not what was packed.
+var errChecksum = errors.New("checksum error: what was unpacked is damaged, and was used as it is")
 
 // errNoDump says that an archive holds nothing that begins like a dump.
 var errNoDump = errors.New("no dump is in the archive")
@@ -58,7 +69,7 @@ func Each(f File, visit func(File)) error {
 	case strings.HasPrefix(start, "\x28\xb5\x2f\xfd"):
 		return single(f, ".zst", visit, openZstd)
 	case strings.HasPrefix(start, "\xfd7zXZ\x00"):
-		return single(f, ".xz", visit, func(r io.Reader) (io.Reader, error) { return xz.NewReader(r) })
+		return single(f, ".xz", visit, func(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxDictionary) })
 	}
 	visit(f)
 	return nil
@@ -112,19 +123,20 @@ func eachZip(f File, visit func(File)) error {
 	}
 	m := members{archive: f.Name, visit: visit}
 	for _, e := range z.File {
-		m.member(e.Name, e.UncompressedSize64, func() (io.ReadCloser, error) { return e.Open() })
+		m.member(e.Name, e.UncompressedSize64, 0, func() (io.ReadCloser, error) { return e.Open() })
 	}
 	return m.end()
 }
 
 func each7z(f File, visit func(File)) error {
+	limitDictionaries()
 	z, err := sevenzip.NewReader(f, f.Size)
 	if err != nil {
 		return fmt.Errorf("open 7z: %w", err)
 	}
 	m := members{archive: f.Name, visit: visit}
 	for _, e := range z.File {
-		m.member(e.Name, e.UncompressedSize, func() (io.ReadCloser, error) { return e.Open() })
+		m.member(e.Name, e.UncompressedSize, e.CRC32, func() (io.ReadCloser, error) { return e.Open() })
 	}
 	return m.end()
 }
@@ -134,12 +146,15 @@ type members struct {
 	archive string
 	visit   func(File)
 	seen    int
+	total   int // bytes unpacked
 	found   bool
 	err     error
 }
 
-func (m *members) member(name string, size uint64, open func() (io.ReadCloser, error)) {
-	if m.seen++; m.seen > maxMembers || size < 8 {
+// member takes a member; sum is its CRC-32 where the library does not check it
+// itself, else 0.
+func (m *members) member(name string, size uint64, sum uint32, open func() (io.ReadCloser, error)) {
+	if m.seen++; m.seen > maxMembers || m.total > maxTotal || size < 8 {
 		return
 	}
 	r, err := open()
@@ -149,13 +164,23 @@ func (m *members) member(name string, size uint64, open func() (io.ReadCloser, e
 	}
 	defer r.Close()
 	head := make([]byte, 8)
-	if _, err := io.ReadFull(r, head); err != nil || !isDump(head) {
+	if _, err := io.ReadFull(r, head); err != nil {
+		m.fail(name, err)
+		return
+	}
+	if !isDump(head) {
 		return
 	}
 	m.found = true
 	b, err := unpack(io.MultiReader(bytes.NewReader(head), r))
-	if err != nil && (errors.Is(err, ErrTooLarge) || len(b) <= len(head)) {
+	m.total += len(b)
+	if err == nil && sum != 0 && crc32.ChecksumIEEE(b) != sum {
+		err = errChecksum
+	}
+	if err != nil {
 		m.fail(name, err)
+	}
+	if errors.Is(err, ErrTooLarge) || len(b) <= len(head) {
 		return
 	}
 	m.visit(memory(m.archive+"/"+path.Clean(name), b))

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -23,11 +24,14 @@ func Dir(t testing.TB, name string) string {
 	return dir
 }
 
+// All reports that nothing may be left out: $BUGCHECK_REQUIRE is "all".
+func All() bool { return os.Getenv("BUGCHECK_REQUIRE") == "all" }
+
 // Missing skips the test because of something that is absent, or fails it where
 // everything is required.
 func Missing(t testing.TB, what string) {
 	t.Helper()
-	if os.Getenv("BUGCHECK_REQUIRE") == "all" {
+	if All() {
 		t.Fatal(what)
 	}
 	t.Skip(what)
@@ -56,6 +60,7 @@ func root(t testing.TB) string {
 // Expected is what is known of one real dump; absent fields are not known.
 type Expected struct {
 	File         string   `json:"file"`
+	Size         int64    `json:"size_bytes"`
 	Kind         string   `json:"kind"`
 	Architecture string   `json:"architecture"`
 	Build        uint32   `json:"build"`
@@ -64,12 +69,15 @@ type Expected struct {
 	Parameters   []string `json:"parameters"`
 	Modules      int      `json:"modules"`
 	Image        string   `json:"image"`
+	ImageSource  string   `json:"image_source"`
 	Cause        string   `json:"cause"`
 	Process      string   `json:"process"`
 	Fault        string   `json:"fault"`
 	SameBucketAs string   `json:"same_bucket_as"`
 	Stack        []struct {
 		Address string `json:"address"`
+		Pointer string `json:"stack_pointer"`
+		Module  string `json:"module"`
 	} `json:"stack"`
 }
 
@@ -85,6 +93,16 @@ func Dumps(t testing.TB) []Expected {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// Number reads a hexadecimal value of what is known.
+func Number(t testing.TB, s string) uint64 {
+	t.Helper()
+	v, err := strconv.ParseUint(s, 0, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // Path is the path of a dump.

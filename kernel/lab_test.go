@@ -1,0 +1,202 @@
+package kernel_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"bugcheck/dump"
+	"bugcheck/kernel"
+	"bugcheck/lab"
+	"bugcheck/mem"
+	"bugcheck/report"
+)
+
+// builds are all kernels that the lab can lay out.
+var builds = []*lab.Build{lab.Windows17763, lab.Windows19041, lab.Windows26100,
+	lab.Windows22000ARM64, lab.Windows26100ARM64, lab.Windows17763X86}
+
+var recipes = []struct {
+	name string
+	make func(*lab.Build) *lab.Dump
+}{
+	{"HighIRQLKernel", lab.HighIRQLKernel},
+	{"SystemThreadException", lab.SystemThreadException},
+	{"SystemServiceException", lab.SystemServiceException},
+	{"SecurityCheckFailure", lab.SecurityCheckFailure},
+}
+
+// eachLab runs a test on every recipe of every build.
+func eachLab(t *testing.T, test func(t *testing.T, d *lab.Dump)) {
+	for _, b := range builds {
+		for _, r := range recipes {
+			t.Run(fmt.Sprintf("%v %s", b, r.name), func(t *testing.T) { test(t, r.make(b)) })
+		}
+	}
+}
+
+func isX86(d *lab.Dump) bool   { return strings.HasSuffix(d.Build.String(), "x86") }
+func isARM64(d *lab.Dump) bool { return strings.HasSuffix(d.Build.String(), "ARM64") }
+
+func labBytes(tb testing.TB, d *lab.Dump) []byte {
+	tb.Helper()
+	b, err := d.Bytes()
+	if err != nil {
+		tb.Fatalf("%v: %v", d.Build, err)
+	}
+	return b
+}
+
+func openBytes(tb testing.TB, b []byte) *kernel.Machine {
+	tb.Helper()
+	f, err := dump.Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		tb.Fatalf("Open: %v", err)
+	}
+	return kernel.Open(f)
+}
+
+func open(tb testing.TB, d *lab.Dump) *kernel.Machine {
+	tb.Helper()
+	return openBytes(tb, labBytes(tb, d))
+}
+
+// header says where a width keeps what the damage tests need.
+type header struct {
+	size, code int // bytes
+}
+
+func headerOf(b []byte) header {
+	if string(b[4:8]) == "DUMP" {
+		return header{size: 0x1000, code: 0x28}
+	}
+	return header{size: 0x2000, code: 0x38}
+}
+
+func u32(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
+
+func put32(b []byte, off int, v uint32) { binary.LittleEndian.PutUint32(b[off:], v) }
+
+func put64(b []byte, off int, v uint64) { binary.LittleEndian.PutUint64(b[off:], v) }
+
+// walk asks a machine everything, as the analysis would and more.
+func walk(tb testing.TB, m *kernel.Machine) {
+	tb.Helper()
+	m.Build()
+	m.Version()
+	m.ReleaseName()
+	m.BuildLab()
+	m.IRQL()
+	m.Process()
+	m.Processor()
+	m.Thread()
+	if low, high, ok := m.StackLimits(); ok && low >= high {
+		tb.Errorf("StackLimits() = %v, %v", low, high)
+	}
+	for _, mod := range m.Modules {
+		if mod.Name == "" {
+			tb.Errorf("the module at %v has no image name", mod.Base)
+		}
+		m.ModuleAt(mod.Base)
+		m.ModuleNamed(mod.Name)
+	}
+	for _, u := range m.Unloaded {
+		m.UnloadedAt(u.Start)
+	}
+	checkFrames(tb, m, m.HeaderRegisters())
+	for _, p := range m.Header.Parameters {
+		walkAddress(tb, m, mem.VA(p))
+	}
+	walkAddress(tb, m, m.Blocks.StackTop)
+}
+
+// walkAddress reads every structure that could stand at an address.
+func walkAddress(tb testing.TB, m *kernel.Machine, va mem.VA) {
+	tb.Helper()
+	m.ModuleAt(va)
+	m.UnloadedAt(va)
+	m.IRP(va)
+	m.DeviceObject(va)
+	m.PowerIRPs(va)
+	m.ExceptionRecordAt(va)
+	if regs, err := m.ContextAt(va); err == nil {
+		checkFrames(tb, m, regs)
+	}
+	if f, err := m.TrapFrameAt(va); err == nil {
+		checkFrames(tb, m, f.Registers)
+	}
+	if f, ok := m.FindTrapFrame(va); ok {
+		checkFrames(tb, m, f.Registers)
+	}
+}
+
+// checkFrames walks the stack and checks what holds of any: bounded, and the
+// stack pointer rises.
+func checkFrames(tb testing.TB, m *kernel.Machine, regs report.Registers) {
+	tb.Helper()
+	frames := m.Stack(regs, []kernel.Span{{Start: m.Blocks.StackTop, End: m.Blocks.StackTop + 64}})
+	if len(frames) > 1024 {
+		tb.Errorf("%d frames", len(frames))
+	}
+	for i := 1; i < len(frames); i++ {
+		if frames[i].StackPointer <= frames[i-1].StackPointer {
+			tb.Fatalf("frame %d at %v is not above frame %d at %v", i, frames[i].StackPointer, i-1, frames[i-1].StackPointer)
+		}
+		if frames[i].Image == "" {
+			tb.Errorf("frame %d at %v lies in no module", i, frames[i].Address)
+		}
+	}
+}
+
+// spliced is a file made of pieces.
+type spliced [][]byte
+
+func (s spliced) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	for _, piece := range s {
+		if off >= int64(len(piece)) {
+			off -= int64(len(piece))
+			continue
+		}
+		n += copy(p[n:], piece[off:])
+		if off = 0; n == len(p) {
+			return n, nil
+		}
+	}
+	return n, io.EOF
+}
+
+func (s spliced) size() int64 {
+	n := 0
+	for _, piece := range s {
+		n += len(piece)
+	}
+	return int64(n)
+}
+
+const pageSize = 0x1000
+
+// damages are the three things that happen to a page of a file.
+var damages = []struct {
+	name string
+	file func(b []byte, at, end int) spliced
+}{
+	{"zeroed", func(b []byte, at, end int) spliced { return spliced{b[:at], make([]byte, end-at), b[end:]} }},
+	{"removed", func(b []byte, at, end int) spliced { return spliced{b[:at], b[end:]} }},
+	{"cut", func(b []byte, at, end int) spliced { return spliced{b[:at]} }},
+}
+
+// Builds of four digits: 9600 is Windows 8.1, 7601 Windows 7.
+func TestBuildLab_FourDigits(t *testing.T) {
+	d := lab.HighIRQLKernel(lab.Windows17763)
+	want := "9600.17031.amd64fre.winblue_gdr.140221-1952"
+	d.Blocks = append(d.Blocks, lab.Block{Address: d.Drivers[0].Base + 0x700000, Data: []byte(want)})
+	b := labBytes(t, d)
+	put32(b, 0xc, 9600)
+	if got := openBytes(t, b).BuildLab(); got != want {
+		t.Errorf("BuildLab() = %q, want %q", got, want)
+	}
+}
