@@ -118,10 +118,10 @@ func walkAddress(tb testing.TB, m *kernel.Machine, va mem.VA) {
 	tb.Helper()
 	m.ModuleAt(va)
 	m.UnloadedAt(va)
-	m.IRP(va)
-	m.DeviceObject(va)
-	m.PowerIRPs(va)
-	m.ExceptionRecordAt(va)
+	_, _ = m.IRP(va)
+	_, _ = m.DeviceObject(va)
+	_, _ = m.PowerIRPs(va)
+	_, _ = m.ExceptionRecordAt(va)
 	if regs, err := m.ContextAt(va); err == nil {
 		checkFrames(tb, m, regs)
 	}

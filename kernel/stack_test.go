@@ -11,10 +11,10 @@ import (
 )
 
 // walkStack opens a recipe and walks from the header's registers.
-func walkStack(t *testing.T, d *lab.Dump, skip ...kernel.Span) []report.Frame {
+func walkStack(t *testing.T, d *lab.Dump) []report.Frame {
 	t.Helper()
 	m := open(t, d)
-	return m.Stack(m.HeaderRegisters(), skip)
+	return m.Stack(m.HeaderRegisters(), nil)
 }
 
 // addresses are the frames' addresses, for comparing.
