@@ -9,12 +9,15 @@ type X86 struct {
 func (r X86) machine() machine { return machineX86 }
 func (r X86) pc() uint64       { return uint64(r.Eip) }
 
-// selectors returns cs, ds, fs and ss.
-func (r X86) selectors() (cs, ds, fs, ss uint32) {
+// dataSelector is ds and es of x86 Windows, in the kernel too.
+const dataSelector = 0x23
+
+// selectors returns cs, fs and ss.
+func (r X86) selectors() (cs, fs, ss uint32) {
 	if r.User {
-		return 0x1b, 0x23, 0x3b, 0x23
+		return 0x1b, 0x3b, 0x23
 	}
-	return 0x08, 0x23, 0x30, 0x10
+	return 0x08, 0x30, 0x10
 }
 
 // Context returns the 0x2cc bytes of CONTEXT: winnt.h for x86. Control, integer and
@@ -22,9 +25,9 @@ func (r X86) selectors() (cs, ds, fs, ss uint32) {
 func (r X86) Context() []byte {
 	var w buf
 	w.grow(0x2cc)
-	cs, ds, fs, ss := r.selectors()
+	cs, fs, ss := r.selectors()
 	w.put32(0, 0x10007)
-	w.put32s(0x8c, 0, fs, ds, ds, r.Edi, r.Esi, r.Ebx, r.Edx, r.Ecx, r.Eax, r.Ebp, r.Eip, cs, r.EFlags, r.Esp, ss)
+	w.put32s(0x8c, 0, fs, dataSelector, dataSelector, r.Edi, r.Esi, r.Ebx, r.Edx, r.Ecx, r.Eax, r.Ebp, r.Eip, cs, r.EFlags, r.Esp, ss)
 	return w.b
 }
 
@@ -35,9 +38,9 @@ func (r X86) Context() []byte {
 func (r X86) TrapFrame(t Trap) []byte {
 	var w buf
 	w.grow(0x74)
-	cs, ds, fs, ss := r.selectors()
+	cs, fs, ss := r.selectors()
 	w.put32s(0, r.Ebp, r.Eip, 0xbadb0d00) // DbgEbp, DbgEip, DbgArgMark
-	w.put32s(0x30, ds, ds, r.Edx, r.Ecx, r.Eax)
+	w.put32s(0x30, dataSelector, dataSelector, r.Edx, r.Ecx, r.Eax)
 	w.put8(0x47, t.PreviousIRQL)
 	w.put32s(0x50, fs, r.Edi, r.Esi, r.Ebx, r.Ebp, uint32(t.ErrorCode), r.Eip, cs, r.EFlags)
 	if r.User {
