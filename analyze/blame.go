@@ -167,17 +167,23 @@ var clientKinds = map[string][]string{
 	"usbport": {"usb"}, "ucx01000": {"usb"}, "watchdog": {"display"},
 }
 
+// isDumpCopy reports a copy of a storage driver that Windows keeps for writing
+// dumps or hibernating: it does not run before the crash.
+func isDumpCopy(image string) bool {
+	return strings.HasPrefix(image, "dump_") || strings.HasPrefix(image, "hiber_")
+}
+
 // suggestClients names the loaded third-party drivers of the kinds that work
 // through the module of f.
 func (j *judgement) suggestClients(f Frame) {
 	kinds := clientKinds[strings.ToLower(f.Module)]
 	for _, i := range j.f.Images {
 		d, ok := win.English.Driver(i.Image)
-		if !ok || d.Microsoft() || !slices.Contains(kinds, d.Kind) || strings.HasPrefix(i.Image, "dump_") {
+		if !ok || d.Microsoft() || !slices.Contains(kinds, d.Kind) || isDumpCopy(i.Image) {
 			continue
 		}
 		if len(j.v.Alternatives) < maxAlternatives {
-			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing more speaks against it", f.Image))
+			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing else points to it", f.Image))
 		}
 	}
 }

@@ -39,7 +39,11 @@ func judgeException(j *judgement) {
 	default:
 		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from 0x%x, which lies in no loaded driver.", win.Status(x.Code), x.Address))
 	}
-	if x.Target != nil && x.Access != "" {
+	switch {
+	case x.Target == nil || x.Access == "":
+	case *x.Target == notTold:
+		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones): it does so when a pointer is not canonical, so no pointer at all.", accessWord(x.Access)))
+	default:
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s 0x%x.", accessWord(x.Access), *x.Target))
 		j.describeAccess(*x.Target)
 	}
@@ -64,16 +68,14 @@ func (j *judgement) exceptionPlace() Place {
 	return Place{}
 }
 
-// describeAccess says what kind of address an access violation touched. All
-// ones stand for a general protection fault, where the processor does not tell
-// the address.
+// notTold stands as the address of a general protection fault, where the
+// processor does not tell it.
+const notTold = ^uint64(0)
+
+// describeAccess says what kind of address an access violation touched.
 func (j *judgement) describeAccess(target uint64) {
-	if target == ^uint64(0) {
-		j.evidence(report.Derived, report.T("exception record"), report.T("The processor did not tell the address (all ones): usually a pointer that is not canonical, because the data it came from had been overwritten."))
-		return
-	}
 	arch := archOf(j.f)
-	j.describeTarget(Place{Kind: classify(target, arch), Bit: canonicalBit(target, arch)}, report.T("exception record"))
+	j.describeTarget(target, Place{Kind: classify(target, arch), Bit: canonicalBit(target, arch)}, report.T("exception record"))
 }
 
 // classException is the class for 0x3B and 0x7E: AV for access violations, else
@@ -98,12 +100,18 @@ func happenedException(f *Facts) report.Text {
 	}
 	x := f.Exception
 	switch {
+	case x.Code == statusAccessViolation && x.Access != "" && x.Target != nil && *x.Target == notTold:
+		return report.T("it used an invalid pointer")
+	case x.Code == statusAccessViolation && x.Access != "" && x.Target != nil && *x.Target < nullPages:
+		return report.T("it used a null pointer")
 	case x.Code == statusAccessViolation && x.Access == "write":
 		return report.T("it wrote to an address where it must not")
 	case x.Code == statusAccessViolation && x.Access == "execute":
 		return report.T("it ran into an address where there is no code")
-	case x.Code == statusAccessViolation:
+	case x.Code == statusAccessViolation && x.Access == "read":
 		return report.T("it read from an address where it must not")
+	case x.Code == statusAccessViolation:
+		return report.T("it touched an address where it must not")
 	case x.Code == statusBreakpoint:
 		return report.T("it ran into a breakpoint in its code, with no debugger there")
 	case x.Code == statusInPageError:

@@ -16,6 +16,7 @@ type judgement struct {
 	v       report.Verdict
 	decided bool   // cause and culprit stand; the stack does not decide any more
 	most    string // the highest confidence that the stop code allows; "" for any
+	itself  bool   // the culprit called KeBugCheckEx itself
 	placed  bool   // the evidence already says which code failed
 	class   string
 	bucket  string // the whole bucket, where the class is not all of it
@@ -131,6 +132,7 @@ func (j *judgement) decideKernel(f Frame) {
 func (j *judgement) convictFrame(f Frame) {
 	switch {
 	case f.Trust != report.TrustContext && j.raised(f):
+		j.itself = true
 		j.convict(f.Image, f.Module, f.Symbol, report.Medium)
 		j.evidence(report.Derived, report.T("stack"), report.T("%s stopped Windows itself: the call of KeBugCheckEx came from %s.", f.Image, at(f)))
 		j.bootCodeLater()
@@ -173,7 +175,7 @@ func (j *judgement) raised(f Frame) bool {
 func (j *judgement) bootCodeLater() {
 	code, ok := win.English.Code(j.f.Code)
 	if ok && code.Category == "boot" && j.f.Uptime > startTakes {
-		j.evidence(report.Derived, report.T("stop code and uptime"), report.T("Windows raises this code only while it starts, but had been up for %d minutes: the driver used the number for a purpose of its own.", int(j.f.Uptime.Minutes())))
+		j.evidence(report.Derived, report.T("stop code and uptime"), report.T("Windows raises this code only while it starts, but had been up for %d h %d min: the driver used the number for a purpose of its own, and its usual meaning does not count.", int(j.f.Uptime.Hours()), int(j.f.Uptime.Minutes())%60))
 	}
 }
 
@@ -246,7 +248,7 @@ func (j *judgement) alternatives() {
 		if s.Image == j.v.Image || j.hasAlternative(s.Image) || len(j.v.Alternatives) == maxAlternatives {
 			continue
 		}
-		why := report.T("%d of its addresses lie on the stack; it may have been at work when the fault came", s.count)
+		why := report.T("addresses of it on the stack: %d; it may have been at work when the fault came", s.count)
 		if s.certain {
 			why = report.T("it is among the callers on the stack")
 		}

@@ -37,6 +37,9 @@ func Report(m *kernel.Machine, file, version string) *report.Report {
 		attributes := report.Hex32(*a)
 		r.Dump.Attributes = &attributes
 	}
+	if m.Truncated {
+		r.Verdict.NextSteps = append([]report.Text{report.T("The dump is cut off: copy it again, whole, and ask once more; what is said here rests on what is left of it.")}, r.Verdict.NextSteps...)
+	}
 	current(m, r)
 	modules(m, r)
 	pressure(m, r)

@@ -16,7 +16,7 @@ func happenedE2(*Facts) report.Text {
 
 func judge1C8(j *judgement) {
 	j.decide(report.CauseRequested, report.High)
-	j.evidence(report.Recorded, report.T("stop code and parameter 1"), report.T("Windows raises this code when the power button is held down (limit %d ms).", j.f.Parameters[0]))
+	j.evidence(report.Recorded, report.T("stop code and parameter 1"), report.T("Windows raises this code when the power button is held down; it was held for %d ms.", j.f.Parameters[0]))
 	j.evidence(report.Derived, report.T("stop code"), report.T("People hold the power button when a machine no longer answers; this dump shows that moment, not what had made it hang."))
 }
 

@@ -1,7 +1,9 @@
 package analyze
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"bugcheck/report"
 	"bugcheck/win"
@@ -12,7 +14,7 @@ func nextSteps(j *judgement) []report.Text {
 	var steps []report.Text
 	switch {
 	case j.v.Cause == report.CauseRequested:
-		steps = requestedSteps(j.f)
+		return requestedSteps(j.f)
 	case j.v.Cause == report.CauseStorage:
 		steps = storageSteps()
 	case j.v.Cause == report.CauseHardware && j.f.Code == 0x124:
@@ -26,17 +28,26 @@ func nextSteps(j *judgement) []report.Text {
 	default:
 		steps = unknownSteps(j)
 	}
+	if j.f.Uptime > 0 && j.f.Uptime < earlyCrash {
+		steps = append([]report.Text{report.T("It crashed while it started. If Windows does not start any more: from the recovery environment, uninstall the last update or driver, or start in safe mode.")}, steps...)
+	}
 	return steps[:min(len(steps), maxSteps)]
 }
 
 // maxSteps is what an operator reads before acting.
 const maxSteps = 4
 
+// earlyCrash is an uptime that nobody had time to log on in.
+const earlyCrash = time.Minute
+
 // stepsByCode are the stop codes that call for something of their own.
 var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps,
 	0x9f: powerSteps, 0xef: criticalProcessSteps, 0x101: processorSteps,
 }
+
+// crashTools are drivers that crash Windows because they are told to.
+var crashTools = map[string]bool{"myfault.sys": true}
 
 // describe names an image with what is known of it.
 func describe(image string) report.Text {
@@ -51,27 +62,35 @@ func describe(image string) report.Text {
 	return report.T("%s (%s: %s)", image, d.Owner, what)
 }
 
+// kindOf is what an image is for; "" if not known.
+func kindOf(image string) string {
+	d, _ := win.English.Driver(image)
+	return d.Kind
+}
+
 // verifierStep takes images separated by commas, as for people.
 func verifierStep(images string) report.Text {
-	if !strings.Contains(images, ",") {
-		return report.T("If it happens again, let Windows watch the driver and crash at its next mistake: verifier /standard /driver %s, restart; verifier /reset ends that.", images)
-	}
-	return report.T("If it happens again, let Windows watch these drivers and crash at their next mistake: verifier /standard /driver %s, restart; verifier /reset ends that.", strings.ReplaceAll(images, ",", ""))
+	return report.T("If it happens again, let driver verifier watch: verifier /standard /driver %s, then restart. The machine gets slower and crashes at the next mistake, so not where it must stay up; if it no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+}
+
+func keepDumpStep() report.Text {
+	return report.T("Keep this dump, and C:\\Windows\\MEMORY.DMP if there is one: a debugger sees more in it than in a small dump. If there is none, have Windows write it next time: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 2 /f")
+}
+
+func memoryTestStep() report.Text {
+	return report.T("Test the memory overnight (mdsched.exe or MemTest86): single wrong bits look like a bad driver.")
 }
 
 func driverSteps(j *judgement) []report.Text {
 	v := &j.v
-	var steps []report.Text
 	suspects := v.Image
-	if thirdParty(v.Image) {
-		steps = append(steps, report.T("Update %s from its maker, or take it off if the machine does not need it; if it was updated lately, go back to the version before.", describe(v.Image)))
-	} else {
-		steps = append(steps, report.T("Install the pending Windows updates: %s comes with Windows.", describe(v.Image)))
+	steps := []report.Text{updateStep(v.Image)}
+	if !thirdParty(v.Image) {
 		if suspects = thirdPartyNames(j); suspects != "" {
 			steps = append(steps, report.T("Update the drivers that work with it: %s.", suspects))
 		}
 	}
-	if suspects != "" {
+	if suspects != "" && !j.itself && !crashTools[v.Image] {
 		steps = append(steps, verifierStep(suspects))
 	}
 	if v.Confidence != report.High {
@@ -80,45 +99,52 @@ func driverSteps(j *judgement) []report.Text {
 	return steps
 }
 
+// updateStep says how to get a driver that works.
+func updateStep(image string) report.Text {
+	switch {
+	case crashTools[strings.ToLower(image)]:
+		return report.T("%s crashes Windows on purpose: ask who ran it, then remove it.", describe(image))
+	case thirdParty(image):
+		return report.T("Update %s from its maker, or uninstall it if the machine does not need it; if it was updated lately, go back to the version before.", describe(image))
+	case slices.Contains([]string{"power", "bus"}, kindOf(image)):
+		return report.T("Update the firmware (BIOS) of the machine, then Windows: %s works with what the firmware tells it.", describe(image))
+	}
+	return report.T("Install the pending Windows updates: %s comes with Windows.", describe(image))
+}
+
 func unknownSteps(j *judgement) []report.Text {
 	var steps []report.Text
 	if third := thirdPartyNames(j); third != "" {
 		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third), verifierStep(third))
 	} else {
-		steps = append(steps, report.T("Install pending Windows, driver and firmware updates."),
-			report.T("If it happens again, let Windows watch all drivers that are not Microsoft's: verifier /standard /all, restart; verifier /reset ends that."))
+		steps = append(steps, report.T("Install pending Windows, driver and firmware updates; if something was installed or changed just before, undo that first."))
 	}
-	steps = append(steps, report.T("Test the memory overnight (mdsched.exe or MemTest86): single wrong bits look like a bad driver."), keepDumpStep())
-	return steps
+	return append(steps, memoryTestStep(), keepDumpStep())
 }
 
-// thirdPartyNames lists at most three suspects for a command line.
+// thirdPartyNames lists the suspects for a command line.
 func thirdPartyNames(j *judgement) string {
 	var names []string
 	for _, a := range j.v.Alternatives {
-		if thirdParty(a.Image) && len(names) < 3 {
+		if thirdParty(a.Image) {
 			names = append(names, a.Image)
 		}
 	}
 	return strings.Join(names, ", ")
 }
 
-func keepDumpStep() report.Text {
-	return report.T("Keep this dump and compare it with the next one; set Windows to write a kernel memory dump (wmic recoveros set DebugInfoType = 2), which shows far more than a small one.")
-}
-
 func memorySteps() []report.Text {
 	return []report.Text{
+		report.T("On a server, look at the log of its management controller (iLO, iDRAC, BMC) and at the WHEA-Logger events: they may name the memory module."),
 		report.T("Run memory and processor at their standard speeds: overclocking, XMP and EXPO off in the firmware settings."),
 		report.T("Test the memory overnight (MemTest86, or mdsched.exe), then module by module; replace the module that fails."),
-		report.T("Update the firmware (BIOS) of the machine."),
-		report.T("If the memory passes and it happens again, suspect processor, mainboard and power supply."),
+		report.T("Update the firmware (BIOS). If the memory passes and it happens again, suspect processor, mainboard and power supply."),
 	}
 }
 
 func machineCheckSteps() []report.Text {
 	return []report.Text{
-		report.T("Look at the WHEA-Logger events of the System log: they name processor, memory or PCI device, and show whether corrected errors came before."),
+		report.T("Look at the WHEA-Logger events of the System log, and on a server at the log of its management controller: they name processor, memory or PCI device, and show whether corrected errors came before."),
 		report.T("Run memory and processor at their standard speeds, check cooling, and update the firmware (BIOS)."),
 		report.T("If it happens again, have the vendor replace the part that the events name: on a server, open a hardware case with this record."),
 	}
@@ -144,26 +170,34 @@ func requestedSteps(f *Facts) []report.Text {
 
 func graphicsSteps(j *judgement) []report.Text {
 	return []report.Text{
-		report.T("Install the display driver (%s) anew: remove it completely first, then take the current version from the maker of the card.", orUnknown(j.v.Image)),
+		report.T("Reinstall the display driver (%s): remove it completely first, then take the current version from the maker of the card.", orUnknown(j.v.Image)),
 		report.T("Check temperature, fans and power supply of the graphics card, and set its clocks to the standard values."),
-		report.T("If it happens again with a fresh driver and standard clocks, try the card in another machine: it is failing."),
+		report.T("If it happens again with a fresh driver and standard clocks, try the card in another machine: if it fails there too, the card is faulty."),
 	}
 }
 
 func powerSteps(j *judgement) []report.Text {
-	var steps []report.Text
 	names := thirdPartyNames(j)
 	if j.v.Cause == report.CauseDriver {
 		names = j.v.Image
 	}
-	if names != "" {
-		steps = append(steps, report.T("Update the driver of the device that did not answer: %s, and the firmware (BIOS) and chipset drivers.", names))
-	} else {
-		steps = append(steps, report.T("Update the drivers of network, graphics and USB devices, the chipset drivers and the firmware (BIOS)."))
+	if j.v.Cause == report.CauseDriver && kindOf(j.v.Image) == "storage" {
+		return []report.Text{
+			report.T("Check the disks and the RAID: the controller's own tool, SMART data, and disk and controller events in the System log before the crash."),
+			report.T("Update the storage driver (%s) and the firmware of controller and disks.", describe(j.v.Image)),
+			report.T("Until then, let the disks run: in the power plan, turn off hard disk after: never; PCI Express link state power management: off; fast startup off."),
+			keepDumpStep(),
+		}
 	}
-	return append(steps,
-		report.T("Until then, forbid the device to be switched off to save power (Device Manager, Power Management), and turn fast startup off."),
-		keepDumpStep())
+	first := report.T("Update the drivers of network, graphics and USB devices, the chipset drivers and the firmware (BIOS).")
+	if names != "" {
+		first = report.T("Update the driver of the device that did not answer: %s, and the firmware (BIOS) and chipset drivers.", names)
+	}
+	return []report.Text{
+		first,
+		report.T("Until then, stop Windows from turning off the device to save power (Device Manager, Power Management), and turn fast startup off."),
+		keepDumpStep(),
+	}
 }
 
 func criticalProcessSteps(*judgement) []report.Text {

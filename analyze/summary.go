@@ -45,6 +45,10 @@ func (j *judgement) driverSentence(what report.Text) report.Text {
 	v := &j.v
 	context := len(j.f.Frames) > 0 && j.f.Context.Fault && j.f.Frames[0].Image == v.Image
 	switch {
+	case stepsByCode[j.f.Code] != nil && kindOf(v.Image) == "display":
+		return report.T("The graphics card that %s drives stopped answering and could not be reset in time.", v.Image)
+	case context && !thirdParty(v.Image):
+		return report.T("Windows stopped in %s: %s. That does not prove that %s is to blame.", v.Image, what, v.Image)
 	case v.Confidence == report.High && j.f.Live:
 		return report.T("%s made Windows report a failure and go on: %s.", v.Image, what)
 	case v.Confidence == report.High:

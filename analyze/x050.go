@@ -3,19 +3,19 @@ package analyze
 import "bugcheck/report"
 
 // PAGE_FAULT_IN_NONPAGED_AREA (0x50): P1 address, P2 access, P3 instruction (if
-// known). P2 is the page-fault error code since Windows 8 (bit 1 write, bit 4
-// instruction fetch); before, 1 stood for a write.
+// known). P2 holds bits since Windows 10 1507 (bit 1 write, bit 4 execution; on
+// ARM bit 3 execution); before, 1 stood for a write.
 
-const firstErrorCodeBuild = 9200
+const firstBitsBuild = 10240
 
 func access50(f *Facts) string {
 	p := f.Parameters[1]
 	switch {
-	case p&0x10 != 0:
+	case p&0x10 != 0, p&8 != 0 && f.Arch == "arm64":
 		return "execute"
 	case p&2 != 0:
 		return "write"
-	case p == 1 && f.Build != 0 && f.Build < firstErrorCodeBuild:
+	case p == 1 && f.Build != 0 && f.Build < firstBitsBuild:
 		return "write"
 	}
 	return "read"
@@ -33,9 +33,9 @@ func judge50(j *judgement) {
 	p := j.f.Parameters
 	kind := access50(j.f)
 	j.evidence(report.Recorded, report.T("parameters 1 and 2"), report.T("It was an attempt to %s 0x%x, where no memory is (or none that may be used so).", accessWord(kind), p[0]))
-	j.describeTarget(j.f.Places[0], parameter(1))
+	j.describeTarget(p[0], j.f.Places[0], parameter(1))
 	if p[2] == p[0] && kind == "execute" {
-		j.evidence(report.Recorded, parameter(3), report.T("The processor was to run that address itself: a call or return went through a bad pointer, so the caller on the stack is to be asked, not the address."))
+		j.evidence(report.Recorded, parameter(3), report.T("The processor was to run that address itself: a call or return went through a bad pointer, so look at its caller on the stack, not at the address."))
 		j.nearestCaller()
 		return
 	}

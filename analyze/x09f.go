@@ -72,8 +72,8 @@ func judge9F(j *judgement) {
 		j.bucket = "0x9F_3" // published so where the device stack is not in the dump
 		return
 	}
-	if holder != pw.IRPDriver {
-		j.evidence(report.Derived, report.T("device stack"), report.T("%s is part of Windows and holds such a request while it waits for the driver below it to finish a command: that is %s.", orUnknown(pw.IRPDriver), holder))
+	if holder != pw.IRPDriver && pw.IRPDriver != "" {
+		j.evidence(report.Derived, report.T("device stack"), report.T("%s is part of Windows and holds such a request while it waits for the driver below it to finish a command: that is %s.", pw.IRPDriver, holder))
 	}
 	j.convict(holder, kernel.ModuleName(holder), "", confidence)
 	if pw.Service != "" && pw.PDODriver != "" {
@@ -88,9 +88,13 @@ func (pw *Power) holder() (image, confidence string) {
 	if thirdParty(pw.IRPDriver) {
 		return pw.IRPDriver, report.High
 	}
+	confidence = report.Medium
+	if pw.IRPDriver == "" {
+		confidence = report.Low
+	}
 	for _, image := range []string{pw.Other, pw.PDODriver} {
 		if thirdParty(image) {
-			return image, report.Medium
+			return image, confidence
 		}
 	}
 	return pw.IRPDriver, report.Low

@@ -16,7 +16,7 @@ func collectBE(c *collection) {
 func judgeBE(j *judgement) {
 	p := j.f.Parameters
 	j.evidence(report.Recorded, report.T("parameters 1 and 2"), report.T("Something wrote to 0x%x, whose page table entry (0x%x) allows reading only.", p[0], p[1]))
-	j.describeTarget(j.f.Places[0], parameter(1))
+	j.describeTarget(p[0], j.f.Places[0], parameter(1))
 }
 
 func happenedBE(*Facts) report.Text { return report.T("it wrote to memory that may only be read") }

@@ -37,20 +37,24 @@ func judgeAccess(j *judgement) {
 		j.convict(where.Image, where.Module, "", report.High)
 	}
 	j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("It was an attempt to %s 0x%x at IRQL %d; at IRQL 2 and above, memory that is not resident cannot be brought in.", accessWord(accessBits(p[2])), p[0], p[1]))
-	j.describeTarget(j.f.Places[0], parameter(1))
+	j.describeTarget(p[0], j.f.Places[0], parameter(1))
 }
 
 // describeTarget says what kind of address was touched.
-func (j *judgement) describeTarget(p Place, source report.Text) {
+func (j *judgement) describeTarget(addr uint64, p Place, source report.Text) {
 	switch p.Kind {
 	case PlaceNull:
+		if addr == 0 {
+			j.evidence(report.Derived, source, report.T("The address is zero: a null pointer was used."))
+			return
+		}
 		j.evidence(report.Derived, source, report.T("The address lies in the null page: a null pointer was used, with an offset."))
 	case PlaceUser:
 		j.evidence(report.Derived, source, report.T("The address belongs to user mode: a pointer from a program was used in the kernel, or a stray one."))
 	case PlaceOneBit:
 		j.evidence(report.Derived, source, report.T("The address is not canonical, but would be if bit %d were flipped: a single wrong bit speaks for faulty memory or a faulty processor.", p.Bit))
 	case PlaceNonCanonical:
-		j.evidence(report.Derived, source, report.T("The address is not canonical, so it is no pointer at all: the data it came from had been overwritten."))
+		j.evidence(report.Derived, source, report.T("The address is not canonical, so it is no pointer at all; the data it came from was probably overwritten."))
 	case PlaceUnloaded:
 		j.evidence(report.Derived, source, report.T("The address lies where %s was before it was unloaded.", p.Image))
 		j.suggest(p.Image, report.T("the address that was touched lies where it was before it was unloaded"))
@@ -69,6 +73,9 @@ func classAccess(f *Facts) string {
 }
 
 func happenedAccess(f *Facts) report.Text {
+	if f.Places[0].Kind == PlaceNull {
+		return report.T("it used a null pointer")
+	}
 	switch accessBits(f.Parameters[2]) {
 	case "execute":
 		return report.T("it ran code that was not in memory at an IRQL where that is fatal")

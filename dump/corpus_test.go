@@ -64,10 +64,10 @@ func checkCorpus(t *testing.T, f *dump.File, want corpus.Expected) {
 // harms: every page where nothing may be left out.
 func sample() int {
 	switch {
-	case corpus.All():
-		return 1
 	case testing.Short():
 		return 211
+	case corpus.All():
+		return 1
 	}
 	return 37
 }

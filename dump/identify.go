@@ -108,6 +108,8 @@ func encrypted(head []byte) bool {
 
 func identifyRest(head []byte, size int64) string {
 	switch {
+	case size < 8:
+		return fmt.Sprintf("too short for a dump: %d bytes", size)
 	case zeros(head):
 		return "nothing but zeros at its start: a page file, or a dump that was never written"
 	case looksLikeText(head):

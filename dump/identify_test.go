@@ -77,7 +77,7 @@ func TestIdentify(t *testing.T) {
 		{"zeros", zeros, 1 << 20, "nothing but zeros at its start: a page file, or a dump that was never written"},
 		{"text", []byte("BugCheck 1000007E, {...}\r\n"), 26, "a text file, not a dump"},
 		{"UTF-16 text", []byte("\xff\xfeB\x00u\x00g\x00"), 8, "a text file, not a dump"},
-		{"a few bytes", []byte{1, 2, 3}, 3, "no dump: 3 bytes without a known signature"},
+		{"a few bytes", []byte{1, 2, 3}, 3, "too short for a dump: 3 bytes"},
 		{"no signature", head("", 0x3000), 1 << 20, "no known signature: not a dump (raw memory, or an encrypted or damaged file)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

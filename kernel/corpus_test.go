@@ -90,10 +90,10 @@ func TestCorpus_Stack(t *testing.T) {
 // harms: every page where nothing may be left out.
 func sample() int {
 	switch {
-	case corpus.All():
-		return 1
 	case testing.Short():
 		return 211
+	case corpus.All():
+		return 1
 	}
 	return 37
 }

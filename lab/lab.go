@@ -9,8 +9,8 @@
 // give equal bytes: there is no clock and no chance in here.
 //
 // It shares no layout and no constant with the readers. Each layout names its
-// source; all of them were held against real small dumps of the builds 17763,
-// 19041 and 26100 (x64) and 22000 (ARM64). For x86 no real file was at hand:
+// source, and those of 17763, 19041 and 26100 (x64) and of 22000 (ARM64) were held
+// against real small dumps. For x86 and for ARM64 26100 no real file was at hand:
 // those layouts rest on their sources alone.
 package lab
 

@@ -420,6 +420,7 @@ func TestBytes_BadRecipes(t *testing.T) {
 		{"uptime", "uptime", func(d *Dump) { d.Uptime = -1 }},
 		{"long comment", "comment", func(d *Dump) { d.Comment = strings.Repeat("x", 128) }},
 		{"comment", "ASCII", func(d *Dump) { d.Comment = "é" }},
+		{"zero in the comment", "ASCII", func(d *Dump) { d.Comment = "a\x00b" }},
 		{"vendor", "vendor", func(d *Dump) { d.Processor.Vendor = "GenuineIntel?" }},
 		{"stack order", "stack", func(d *Dump) { d.Stack.Address = d.Stack.Base }},
 		{"stack upside down", "stack", func(d *Dump) { d.Stack.Address = d.Stack.Base + 8 }},
@@ -441,7 +442,7 @@ func TestBytes_BadRecipes(t *testing.T) {
 		})
 	}
 	d := HighIRQLKernel(Windows17763X86)
-	d.Drivers[5].Base = 0xfffff80312a00000
+	d.Drivers[5].Base = 1 << 32
 	if _, err := d.Bytes(); err == nil || !strings.Contains(err.Error(), "32-bit") {
 		t.Errorf("a 64-bit driver base on x86: error %v", err)
 	}

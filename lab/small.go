@@ -57,23 +57,19 @@ func (d *Dump) small() ([]byte, error) {
 // Fields of TRIAGE_DUMP64 and, as long as they are below 0x48, of TRIAGE_DUMP32 too.
 // Source: rizinorg/rizin librz/bin/format/dmp/dmp_specs.h, confirmed by real dumps.
 const (
-	fSizeOfDump     = 0x04
-	fValidOffset    = 0x08
-	fContext        = 0x0c
-	fException      = 0x10
-	fMm             = 0x14
-	fUnloaded       = 0x18
-	fPrcb           = 0x1c
-	fProcess        = 0x20
-	fThread         = 0x24
-	fCallStack      = 0x28
-	fSizeOfStack    = 0x2c
-	fDriverList     = 0x30
-	fDriverCount    = 0x34
-	fStringPool     = 0x38
-	fStringPoolSize = 0x3c
-	fTriageOptions  = 0x44
-	fTopOfStack     = 0x48
+	fSizeOfDump    = 0x04
+	fContext       = 0x0c
+	fMm            = 0x14
+	fUnloaded      = 0x18
+	fPrcb          = 0x1c
+	fProcess       = 0x20
+	fThread        = 0x24
+	fCallStack     = 0x28
+	fSizeOfStack   = 0x2c
+	fDriverList    = 0x30
+	fStringPool    = 0x38
+	fTriageOptions = 0x44
+	fTopOfStack    = 0x48
 )
 
 // triageTail holds the fields behind TopOfStack, which move with the pointer's size.

@@ -146,6 +146,10 @@ func TestSystemThreadException_Header(t *testing.T) {
 		if got := u64(file, 0xf10); got != want {
 			t.Errorf("%s: exception address %#x, want %#x", b, got, want)
 		}
+		// The distances are those of real dumps of 19041.
+		if p := d.Parameters; p[2]-d.Stack.Address != 0x1000 || p[3]-d.Stack.Address != 0x838 {
+			t.Errorf("%s: record at TopOfStack+%#x, context at +%#x", b, p[2]-d.Stack.Address, p[3]-d.Stack.Address)
+		}
 		if got := stackWord(t, d, file, d.Stack.Address+8, 8); got != 0x7e {
 			t.Errorf("%s: home of rcx %#x, want 0x7e", b, got)
 		}

@@ -20,9 +20,9 @@ func CodeList(w io.Writer, codes []win.StopCode) error {
 	return nil
 }
 
-// Explanation writes what a stop code means and, as far as they are given, its
-// parameters.
-func Explanation(w io.Writer, c win.StopCode, parameters []uint64, opts Options) error {
+// Explanation writes what a stop code means, its parameters as far as they are
+// given, and what to do.
+func Explanation(w io.Writer, c win.StopCode, parameters []uint64, steps []report.Text, opts Options) error {
 	p := &page{opts: opts, tr: translator(opts.Lang)}
 	p.line(p.paint(bold, fmt.Sprintf("0x%08X %s", c.Code, c.Name)))
 	p.line("")
@@ -34,6 +34,7 @@ func Explanation(w io.Writer, c win.StopCode, parameters []uint64, opts Options)
 		p.line(p.say("A live-dump code: Windows went on running."))
 	}
 	p.explainParameters(c, parameters)
+	p.doList(steps)
 	if len(parameters) == 0 {
 		p.valueTable(c)
 	}
@@ -49,8 +50,8 @@ func (p *page) explainParameters(c win.StopCode, values []uint64) {
 			lead = fmt.Sprintf("  %d  %s  ", i+1, address(uint64(*e.Value)))
 		}
 		text := e.Meaning
-		if e.Says != "" {
-			text = p.say("%s: %s", text, e.Says)
+		if e.Note != "" {
+			text = p.say("%s: %s", text, e.Note)
 		}
 		p.block(lead, "", text)
 	}
@@ -77,7 +78,7 @@ func (p *page) valueTable(c win.StopCode) {
 type explained struct {
 	Value   *report.Hex `json:"value,omitempty"`
 	Meaning string      `json:"meaning"`
-	Says    string      `json:"says,omitempty"`
+	Note    string      `json:"note,omitempty"` // what this value says
 }
 
 func explainedParameters(c win.StopCode, values []uint64, lang win.Lang) []explained {
@@ -96,7 +97,7 @@ func explainedParameters(c win.StopCode, values []uint64, lang win.Lang) []expla
 		}
 		v := report.Hex(values[i])
 		list[i].Value = &v
-		list[i].Says = says(c, i, values[i], lang)
+		list[i].Note = says(c, i, values[i], lang)
 	}
 	return list
 }

@@ -13,8 +13,9 @@ import (
 // Lines writes many reports as one line each, then a summary by failure bucket.
 // It keeps counts, not reports. The zero value is ready.
 type Lines struct {
-	total  int
-	groups map[string]*group
+	total     int
+	notOpened int // files that were no dumps
+	groups    map[string]*group
 }
 
 // group is what the dumps with the same bucket share.
@@ -27,6 +28,24 @@ type group struct {
 // Printable makes a name or message safe for a terminal.
 func Printable(s string) string { return win.Clean(s) }
 
+// fileColumns is how much of a file's name a line shows.
+const fileColumns = 24
+
+// shorten cuts s to n columns, the end of it kept: there stand date and number.
+func shorten(s string, n int) string {
+	if cells(s) <= n {
+		return s
+	}
+	runes := []rune(s)
+	for len(runes) > 0 && cells(string(runes))+1 > n {
+		runes = runes[1:]
+	}
+	return "…" + string(runes)
+}
+
+// NotOpened counts a file that was no dump.
+func (l *Lines) NotOpened() { l.notOpened++ }
+
 // Add writes one line: file, day, stop code, verdict.
 func (l *Lines) Add(w io.Writer, r *report.Report, opts Options) error {
 	p := &page{r: r, opts: opts, tr: translator(opts.Lang)}
@@ -38,7 +57,11 @@ func (l *Lines) Add(w io.Writer, r *report.Report, opts Options) error {
 		code = fmt.Sprintf("0x%X", uint32(r.Bugcheck.Code))
 	}
 	l.count(r, code, day)
-	p.line(fmt.Sprintf("%s %s %s %s", pad(Printable(r.Dump.File), 22), pad(day, 10), pad(code, 10), p.blame()))
+	who := p.blame()
+	if r.Dump.Truncated {
+		who = p.say("%s, dump cut off", who)
+	}
+	p.line(fmt.Sprintf("%s %s %s %s", pad(shorten(Printable(r.Dump.File), fileColumns), fileColumns), pad(day, 10), pad(code, 10), who))
 	_, err := io.WriteString(w, p.String())
 	return err
 }
@@ -105,6 +128,9 @@ func (l *Lines) Summary(w io.Writer, opts Options) error {
 		return groups[i].name < groups[j].name
 	})
 	p.heading(p.say("%d dumps, failure buckets: %d", l.total, len(groups)))
+	if l.notOpened > 0 {
+		p.line(p.say("Files that could not be opened as dumps: %d", l.notOpened))
+	}
 	for _, g := range groups {
 		days := g.first
 		if g.last != g.first {

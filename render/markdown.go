@@ -97,11 +97,13 @@ func (p *page) markdownStack() {
 	}
 	p.mdHeading(p.say("Stack"))
 	p.line("```text")
+	width := p.trustWidth(p.r.Stack)
 	for i, f := range p.r.Stack {
 		if i == shownFrames && !p.opts.All {
+			p.line(p.say("    … %d more (--all lists them)", len(p.r.Stack)-i))
 			break
 		}
-		p.line(fmt.Sprintf("%3d %s %s", i, pad(p.say(f.Trust), 14), strings.ReplaceAll(frameName(f), "```", "'''")))
+		p.line(fmt.Sprintf("%3d %s %s", i, pad(p.say(f.Trust), width), strings.ReplaceAll(frameName(f), "```", "'''")))
 	}
 	p.line("```")
 }

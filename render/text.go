@@ -108,6 +108,9 @@ func (p *page) overview() {
 	p.row("Where", p.where())
 	p.row("System", p.system())
 	p.row("Machine", p.machine())
+	if r.Dump.Truncated {
+		p.row("Dump", p.say("cut off: parts of it are missing (see the notes)"))
+	}
 }
 
 func (p *page) cause() string {
@@ -240,10 +243,10 @@ func (p *page) evidence() {
 		if !e.Source.IsZero() {
 			fact = p.say("%s [%s]", fact, e.Source)
 		}
-		p.block(fmt.Sprintf("%3d %s", i+1, pad(p.say(e.Trust), 9)), trustColors[e.Trust], fact)
+		p.block(fmt.Sprintf("%3d %s", i+1, pad(p.say(e.Trust), 10)), trustColors[e.Trust], fact)
 	}
 	for _, a := range p.r.Verdict.Alternatives {
-		p.block(pad("    "+p.say("or"), 13), dim, p.say("%s: %s.", p.describe(a.Image), a.Why))
+		p.block(pad("    "+p.say("or"), 14), dim, p.say("%s: %s.", p.describe(a.Image), a.Why))
 	}
 }
 
@@ -261,12 +264,14 @@ func (p *page) describe(image string) string {
 	return fmt.Sprintf("%s (%s: %s)", image, d.Owner, d.What)
 }
 
-func (p *page) steps() {
-	if len(p.r.Verdict.NextSteps) == 0 {
+func (p *page) steps() { p.doList(p.r.Verdict.NextSteps) }
+
+func (p *page) doList(steps []report.Text) {
+	if len(steps) == 0 {
 		return
 	}
 	p.heading(p.say("Do"))
-	for i, s := range p.r.Verdict.NextSteps {
+	for i, s := range steps {
 		label := "then"
 		if i == 0 {
 			label = "now"
@@ -284,16 +289,26 @@ func (p *page) stack() {
 		return
 	}
 	p.heading(p.say("Stack"))
+	width := p.trustWidth(frames)
 	for i, f := range frames {
 		if i == shownFrames && !p.opts.All {
 			p.line(p.say("    … %d more (--all lists them)", len(frames)-i))
 			break
 		}
-		p.line(fmt.Sprintf("%3d %s %s", i, p.paint(trustColors[frameTrust[f.Trust]], pad(p.say(f.Trust), 14)), frameName(f)))
+		p.line(fmt.Sprintf("%3d %s %s", i, p.paint(trustColors[frameTrust[f.Trust]], pad(p.say(f.Trust), width)), frameName(f)))
 	}
 	if scanned(frames) {
 		p.block("    ", "", p.say("A scanned frame is a word on the stack that could be a return address: it may be left over from an earlier call."))
 	}
+}
+
+// trustWidth is how many columns the trust words of the frames take.
+func (p *page) trustWidth(frames []report.Frame) int {
+	n := 14
+	for _, f := range frames {
+		n = max(n, cells(p.say(f.Trust))+1)
+	}
+	return n
 }
 
 var frameTrust = map[string]string{
@@ -360,7 +375,7 @@ const shownDrivers = 12
 func (p *page) thirdParty() {
 	var names []string
 	for _, m := range p.r.Modules {
-		if d, ok := win.English.Driver(m.Image); !ok || !d.Microsoft() {
+		if d, ok := win.English.Driver(m.Image); (!ok || !d.Microsoft()) && !strings.HasPrefix(m.Image, "dump_") && !strings.HasPrefix(m.Image, "hiber_") {
 			names = append(names, m.Image)
 		}
 	}

@@ -61,8 +61,8 @@ func TestCatalogue_LanguagesHaveTheSameValues(t *testing.T) {
 			}
 		}
 	}
-	if n != 1120 {
-		t.Errorf("%d values, want 1120", n)
+	if n < 1140 {
+		t.Errorf("%d values, want 1140 or more", n)
 	}
 }
 

@@ -87,10 +87,18 @@ func (l Lang) Value(code uint32, n int, v uint64) (Value, bool) {
 	return Value{}, false
 }
 
+// aliases are other names under which a code is known.
+var aliases = map[string]string{
+	"STATUS_SYSTEM_PROCESS_TERMINATED": "WINLOGON_FATAL_ERROR",
+}
+
 // Find returns the codes whose name is or contains s, in any case, the exact
 // match first.
 func (l Lang) Find(s string) []StopCode {
 	s = strings.ToUpper(strings.TrimSpace(s))
+	if other, ok := aliases[s]; ok {
+		s = other
+	}
 	var found []StopCode
 	for _, c := range l.Codes() {
 		if c.Name == s {

@@ -99,7 +99,7 @@ func expand(args []string) (files []string, several bool, err error) {
 		}
 		several = true
 		if files, err = below(files, a); err != nil {
-			return nil, false, failed(err)
+			return nil, false, &exitError{status: exitNoDump, err: err}
 		}
 	}
 	return files, several || len(files) > 1, nil

@@ -126,6 +126,7 @@ func (b *batch) bar() (step, finish func()) {
 func (b *batch) one(o outcome) error {
 	if o.err != nil {
 		b.noDump = true
+		b.lines.NotOpened()
 		_, err := fmt.Fprintf(b.errs, "bugcheck: %s: %v\n", render.Printable(o.name), render.Printable(o.err.Error()))
 		return err
 	}
