@@ -20,6 +20,7 @@ var layers = map[string]int{
 	"lab":                  0,
 	"mem":                  1,
 	"internal/archive":     1,
+	"internal/damage":      1,
 	"dump":                 2,
 	"kernel":               4,
 	"analyze":              5,

@@ -124,8 +124,20 @@ func (j *judgement) decideKernel(f Frame) {
 	}
 	if j.f.Context.Fault {
 		j.evidence(report.Recorded, j.contextSource(), report.T("The fault is in the Windows kernel itself, at %s; the kernel is where the mistakes of drivers and of memory come to light.", at(f)))
+		j.nearestDriver()
 	} else {
 		j.evidence(report.Derived, report.T("stack"), report.T("The kernel stopped Windows itself, from %s: it noticed the damage, who did it is not said by that.", at(f)))
+	}
+}
+
+// nearestDriver names the driver whose addresses a scan meets first: a clue for
+// where to look, too weak to make it a suspect.
+func (j *judgement) nearestDriver() {
+	for _, f := range j.f.Frames {
+		if f.Trust == report.TrustScan && f.Module != "" && !soft[strings.ToLower(f.Module)] {
+			j.evidence(report.Guessed, report.T("stack"), report.T("The nearest driver on the stack is %s; the call may have come from there.", describe(f.Image)))
+			return
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"bugcheck/dump"
 	"bugcheck/internal/corpus"
+	"bugcheck/internal/damage"
 )
 
 func TestCorpus(t *testing.T) {
@@ -60,18 +61,6 @@ func checkCorpus(t *testing.T, f *dump.File, want corpus.Expected) {
 	}
 }
 
-// sample is how many pages lie between two that the damage test of real dumps
-// harms: every page where nothing may be left out.
-func sample() int {
-	switch {
-	case testing.Short():
-		return 211
-	case corpus.All():
-		return 1
-	}
-	return 37
-}
-
 func TestCorpus_Damage(t *testing.T) {
 	for _, want := range corpus.Dumps(t) {
 		t.Run(want.File, func(t *testing.T) {
@@ -79,12 +68,12 @@ func TestCorpus_Damage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			code, h := uint32(corpus.Number(t, want.Bugcheck)), headerOf(b)
-			for at := 0; at < len(b); at += sample() * pageSize {
-				for _, damage := range damages {
-					what := fmt.Sprintf("page at %#x %s", at, damage.name)
+			code, h := uint32(corpus.Number(t, want.Bugcheck)), damage.HeaderOf(b)
+			for at := 0; at < len(b); at += damage.Stride() {
+				for _, kind := range damage.Kinds {
+					what := fmt.Sprintf("page at %#x %s", at, kind.Name)
 					start := time.Now()
-					f := openDamaged(t, what, damage.file(b, at, min(at+pageSize, len(b))), at, h, code)
+					f := openDamaged(t, what, kind.File(b, at, min(at+damage.PageSize, len(b))), at, h, code)
 					if f != nil {
 						walk(t, f)
 					}

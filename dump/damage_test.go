@@ -6,21 +6,22 @@ import (
 	"testing"
 
 	"bugcheck/dump"
+	"bugcheck/internal/damage"
 	"bugcheck/lab"
 )
 
 // openDamaged opens a damaged file; nil where the damage is in the header and
 // what is left is refused. While the header stands, the stop code must be right.
-func openDamaged(t *testing.T, what string, file spliced, at int, h header, code uint32) *dump.File {
+func openDamaged(t *testing.T, what string, file damage.File, at int, h damage.Header, code uint32) *dump.File {
 	t.Helper()
-	f, err := dump.Open(file, file.size())
+	f, err := dump.Open(file, file.Size())
 	if err != nil {
-		if at >= h.size {
+		if at >= h.Size {
 			t.Errorf("%s: Open: %v, but the header is whole", what, err)
 		}
 		return nil
 	}
-	if at >= h.size && f.Header.BugCheckCode != code {
+	if at >= h.Size && f.Header.BugCheckCode != code {
 		t.Errorf("%s: stop code %#x, want %#x", what, f.Header.BugCheckCode, code)
 	}
 	return f
@@ -30,23 +31,23 @@ func openDamaged(t *testing.T, what string, file spliced, at int, h header, code
 func TestOpen_Damage(t *testing.T) {
 	eachLab(t, func(t *testing.T, d *lab.Dump) {
 		b := labBytes(t, d)
-		whole, h := open(t, b), headerOf(b)
-		end := int(u32(b, h.size+4)) // SizeOfDump
-		for at := 0; at < len(b); at += pageSize {
-			for _, damage := range damages {
-				what := fmt.Sprintf("page at %#x %s", at, damage.name)
-				f := openDamaged(t, what, damage.file(b, at, min(at+pageSize, len(b))), at, h, d.Code)
+		whole, h := open(t, b), damage.HeaderOf(b)
+		end := int(u32(b, h.Size+4)) // SizeOfDump
+		for at := 0; at < len(b); at += damage.PageSize {
+			for _, kind := range damage.Kinds {
+				what := fmt.Sprintf("page at %#x %s", at, kind.Name)
+				f := openDamaged(t, what, kind.File(b, at, min(at+damage.PageSize, len(b))), at, h, d.Code)
 				if f == nil {
 					continue
 				}
 				walk(t, f)
-				if at < h.size {
+				if at < h.Size {
 					continue
 				}
-				if damage.name != "zeroed" && at < end && len(f.Notes) == 0 {
+				if kind.Name != "zeroed" && at < end && len(f.Notes) == 0 {
 					t.Errorf("%s: no note names the hole", what)
 				}
-				if damage.name == "cut" && at < end && !f.Truncated {
+				if kind.Name == "cut" && at < end && !f.Truncated {
 					t.Errorf("%s: Truncated is false, SizeOfDump is %#x", what, end)
 				}
 				checkHoles(t, what, f, whole)
@@ -90,7 +91,7 @@ func TestOpen_HalfADump(t *testing.T) {
 			t.Errorf("Truncated %v, stop code %#x %#x; want true, %#x %#x", half.Truncated,
 				half.Header.BugCheckCode, half.Header.Parameters, d.Code, d.Parameters)
 		}
-		end := u32(b, headerOf(b).size+4)
+		end := u32(b, damage.HeaderOf(b).Size+4)
 		want := fmt.Sprintf("The file is cut: %d of %d bytes are there.", len(b)/2, end)
 		if len(half.Notes) == 0 || half.Notes[0].Where != "small dump" || half.Notes[0].Text.String() != want {
 			t.Errorf("notes %v, want first: small dump: %s", half.Notes, want)
@@ -103,7 +104,7 @@ func TestOpen_HalfADump(t *testing.T) {
 func TestOpen_HeaderOnly(t *testing.T) {
 	eachLab(t, func(t *testing.T, d *lab.Dump) {
 		b := labBytes(t, d)
-		f := open(t, b[:headerOf(b).size])
+		f := open(t, b[:damage.HeaderOf(b).Size])
 		if !f.Truncated || f.Header.BugCheckCode != d.Code || len(f.Drivers) != 0 || !noted(f, "small dump") {
 			t.Errorf("Truncated %v, stop code %#x, %d drivers, notes %v", f.Truncated, f.Header.BugCheckCode, len(f.Drivers), f.Notes)
 		}
@@ -114,8 +115,8 @@ func TestOpen_HeaderOnly(t *testing.T) {
 func TestOpen_NoEndMark(t *testing.T) {
 	eachLab(t, func(t *testing.T, d *lab.Dump) {
 		b := labBytes(t, d)
-		h := headerOf(b)
-		mark := u32(b, h.size+8) // ValidOffset
+		h := damage.HeaderOf(b)
+		mark := u32(b, h.Size+8) // ValidOffset
 		put32(b, int(mark), 0)
 		f := open(t, b)
 		if !noted(f, "small dump") || f.Truncated || len(f.Drivers) != len(d.Drivers) {

@@ -2,33 +2,13 @@ package dump_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"testing"
 
 	"bugcheck/dump"
+	"bugcheck/internal/damage"
 	"bugcheck/lab"
 )
-
-// patchSize is the size of one patch: where, in the file, and four bytes.
-const patchSize = 7
-
-// patched is base with patches over it: an offset of three bytes, modulo the
-// size, and the four bytes that come there. So inputs stay small, and a
-// mutation hits a field of a dump that is else whole.
-func patched(base, patches []byte) []byte {
-	b := bytes.Clone(base)
-	for ; len(patches) >= patchSize; patches = patches[patchSize:] {
-		at := int(binary.LittleEndian.Uint32(patches)&0xffffff) % len(b)
-		copy(b[at:], patches[3:patchSize])
-	}
-	return b
-}
-
-// patch sets the four bytes at an offset.
-func patch(at int, v uint32) []byte {
-	return append([]byte{byte(at), byte(at >> 8), byte(at >> 16)}, words32(v)...)
-}
 
 // smallLabs are dumps of every build in both layouts, with few drivers.
 func smallLabs(tb testing.TB) [][]byte {
@@ -48,20 +28,20 @@ func smallLabs(tb testing.TB) [][]byte {
 func FuzzOpen(f *testing.F) {
 	files := smallLabs(f)
 	for i, b := range files {
-		h := headerOf(b)
+		h := damage.HeaderOf(b)
 		f.Add(uint8(i), uint32(0), []byte{})
 		f.Add(uint8(i), uint32(len(b)/2), []byte{})
 		for off := 4; off < 0x80; off += 4 {
-			f.Add(uint8(i), uint32(0), patch(h.size+off, 0xfffffff0))
+			f.Add(uint8(i), uint32(0), damage.Patch(h.Size+off, 0xfffffff0))
 		}
-		f.Add(uint8(i), uint32(0), patch(bytes.Index(b, []byte("DumpBlob"))+0x10+20, 0x10000))
-		f.Add(uint8(i), uint32(0), patch(0xf98, 5))
+		f.Add(uint8(i), uint32(0), damage.Patch(bytes.Index(b, []byte("DumpBlob"))+0x10+20, 0x10000))
+		f.Add(uint8(i), uint32(0), damage.Patch(0xf98, 5))
 	}
 	f.Add(uint8(0xff), uint32(0), []byte("PAGEDUMP"))
 	f.Fuzz(func(t *testing.T, seed uint8, cut uint32, patches []byte) {
 		b := patches
 		if int(seed) < len(files) {
-			b = patched(files[seed], patches)
+			b = damage.Patched(files[seed], patches)
 			b = b[:len(b)-int(cut)%len(b)]
 		}
 		checkOpen(t, b)
@@ -78,8 +58,8 @@ func checkOpen(t *testing.T, b []byte) {
 		}
 		return
 	}
-	if h := headerOf(b); file.Header.BugCheckCode != u32(b, h.code) {
-		t.Errorf("stop code %#x, the header holds %#x", file.Header.BugCheckCode, u32(b, h.code))
+	if h := damage.HeaderOf(b); file.Header.BugCheckCode != u32(b, h.Code) {
+		t.Errorf("stop code %#x, the header holds %#x", file.Header.BugCheckCode, u32(b, h.Code))
 	}
 	walk(t, file)
 }
@@ -87,7 +67,7 @@ func checkOpen(t *testing.T, b []byte) {
 func FuzzIdentify(f *testing.F) {
 	for _, b := range []*lab.Build{lab.Windows26100, lab.Windows17763X86} {
 		file := labBytes(f, lab.Machine(b))
-		f.Add(file[:headerOf(file).size], int64(1<<20))
+		f.Add(file[:damage.HeaderOf(file).Size], int64(1<<20))
 	}
 	for _, s := range []string{"", "PAGEDUMP", "PAGEDU64", "PAGE", "MDMP", "PK\x03\x04", "text", "\xff\xfe", "\x00", "\x7fELF"} {
 		f.Add([]byte(s), int64(len(s)))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bugcheck/dump"
+	"bugcheck/internal/damage"
 	"bugcheck/lab"
 )
 
@@ -47,16 +48,16 @@ func openBounded(t *testing.T, what string, b []byte) *dump.File {
 func TestOpen_HostileDirectory(t *testing.T) {
 	eachLab(t, func(t *testing.T, d *lab.Dump) {
 		b := labBytes(t, d)
-		h := headerOf(b)
+		h := damage.HeaderOf(b)
 		for off := 4; off < 0x80; off += 4 {
 			c := bytes.Clone(b)
-			put32(c, h.size+off, 0xffffffff)
+			put32(c, h.Size+off, 0xffffffff)
 			if f := openBounded(t, fmt.Sprintf("word %#x", off), c); f.Header.BugCheckCode != d.Code {
 				t.Errorf("word %#x: stop code %#x, want %#x", off, f.Header.BugCheckCode, d.Code)
 			}
 		}
 		for off := 4; off < 0x80; off += 4 {
-			put32(b, h.size+off, 0xffffffff)
+			put32(b, h.Size+off, 0xffffffff)
 		}
 		f := openBounded(t, "all words", b)
 		if !f.Truncated || len(f.Notes) == 0 || f.Header.BugCheckCode != d.Code {
@@ -69,13 +70,13 @@ func TestOpen_HostileDirectory(t *testing.T) {
 func TestOpen_HostileCounts(t *testing.T) {
 	eachLab(t, func(t *testing.T, d *lab.Dump) {
 		b := labBytes(t, d)
-		h := headerOf(b)
+		h := damage.HeaderOf(b)
 		blockCount := 0x7c
-		if h.size == 0x1000 {
+		if h.Size == 0x1000 {
 			blockCount = 0x64
 		}
-		unloaded := int(u32(b, h.size+0x18))
-		for _, off := range []int{h.size + 0x2c, h.size + 0x34, h.size + 0x3c, h.size + blockCount, unloaded} {
+		unloaded := int(u32(b, h.Size+0x18))
+		for _, off := range []int{h.Size + 0x2c, h.Size + 0x34, h.Size + 0x3c, h.Size + blockCount, unloaded} {
 			put32(b, off, 0xffffffff)
 		}
 		f := openBounded(t, "all counts", b)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"bugcheck/internal/damage"
 	"bugcheck/lab"
 )
 
@@ -61,7 +62,7 @@ func TestOpen_TimeIsJSON(t *testing.T) {
 func TestOpen_CutAnywhereInTagged(t *testing.T) {
 	eachLab(t, func(t *testing.T, d *lab.Dump) {
 		b := labBytes(t, d)
-		end := int(u32(b, headerOf(b).size+4))
+		end := int(u32(b, damage.HeaderOf(b).Size+4))
 		silent := 0
 		for n := end; n < len(b)-len(d.Slack); n++ {
 			f := open(t, b[:n])

@@ -7,6 +7,7 @@ import (
 
 	"bugcheck/dump"
 	"bugcheck/internal/corpus"
+	"bugcheck/internal/damage"
 	"bugcheck/mem"
 	"bugcheck/report"
 )
@@ -86,25 +87,13 @@ func TestCorpus_Stack(t *testing.T) {
 	})
 }
 
-// sample is how many pages lie between two that the damage test of real dumps
-// harms: every page where nothing may be left out.
-func sample() int {
-	switch {
-	case testing.Short():
-		return 211
-	case corpus.All():
-		return 1
-	}
-	return 37
-}
-
 func TestCorpus_Damage(t *testing.T) {
 	eachCorpus(t, func(t *testing.T, b []byte, want corpus.Expected) {
 		code := uint32(corpus.Number(t, want.Bugcheck))
-		for at := 0; at < len(b); at += sample() * pageSize {
-			for _, damage := range damages {
-				what := fmt.Sprintf("page at %#x %s", at, damage.name)
-				walkDamaged(t, what, damage.file(b, at, min(at+pageSize, len(b))), at, headerOf(b), code)
+		for at := 0; at < len(b); at += damage.Stride() {
+			for _, kind := range damage.Kinds {
+				what := fmt.Sprintf("page at %#x %s", at, kind.Name)
+				walkDamaged(t, what, kind.File(b, at, min(at+damage.PageSize, len(b))), at, damage.HeaderOf(b), code)
 			}
 		}
 	})

@@ -7,20 +7,21 @@ import (
 	"time"
 
 	"bugcheck/dump"
+	"bugcheck/internal/damage"
 	"bugcheck/kernel"
 	"bugcheck/lab"
 )
 
 // walkDamaged opens a damaged file and walks it. While the header stands, it
 // must open and have the right stop code.
-func walkDamaged(t *testing.T, what string, file spliced, at int, h header, code uint32) {
+func walkDamaged(t *testing.T, what string, file damage.File, at int, h damage.Header, code uint32) {
 	t.Helper()
 	start := time.Now()
-	f, err := dump.Open(file, file.size())
+	f, err := dump.Open(file, file.Size())
 	switch {
-	case err != nil && at >= h.size:
+	case err != nil && at >= h.Size:
 		t.Errorf("%s: Open: %v, but the header is whole", what, err)
-	case err == nil && at >= h.size && f.Header.BugCheckCode != code:
+	case err == nil && at >= h.Size && f.Header.BugCheckCode != code:
 		t.Errorf("%s: stop code %#x, want %#x", what, f.Header.BugCheckCode, code)
 	}
 	if err == nil {
@@ -36,14 +37,14 @@ func walkDamaged(t *testing.T, what string, file spliced, at int, h header, code
 func TestMachine_Damage(t *testing.T) {
 	eachLab(t, func(t *testing.T, d *lab.Dump) {
 		b := labBytes(t, d)
-		step := pageSize
+		step := damage.PageSize
 		if testing.Short() {
 			step *= 5
 		}
 		for at := 0; at < len(b); at += step {
-			for _, damage := range damages {
-				what := fmt.Sprintf("page at %#x %s", at, damage.name)
-				walkDamaged(t, what, damage.file(b, at, min(at+pageSize, len(b))), at, headerOf(b), d.Code)
+			for _, kind := range damage.Kinds {
+				what := fmt.Sprintf("page at %#x %s", at, kind.Name)
+				walkDamaged(t, what, kind.File(b, at, min(at+damage.PageSize, len(b))), at, damage.HeaderOf(b), d.Code)
 			}
 		}
 	})

@@ -2,33 +2,13 @@ package kernel_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"testing"
 
 	"bugcheck/dump"
+	"bugcheck/internal/damage"
 	"bugcheck/kernel"
 	"bugcheck/lab"
 )
-
-// patchSize is the size of one patch: where, in the file, and four bytes.
-const patchSize = 7
-
-// patched is base with patches over it: an offset of three bytes, modulo the
-// size, and the four bytes that come there. So inputs stay small, and a
-// mutation hits a field of a dump that is else whole.
-func patched(base, patches []byte) []byte {
-	b := bytes.Clone(base)
-	for ; len(patches) >= patchSize; patches = patches[patchSize:] {
-		at := int(binary.LittleEndian.Uint32(patches)&0xffffff) % len(b)
-		copy(b[at:], patches[3:patchSize])
-	}
-	return b
-}
-
-// patch sets the four bytes at an offset.
-func patch(at int, v uint32) []byte {
-	return binary.LittleEndian.AppendUint32([]byte{byte(at), byte(at >> 8), byte(at >> 16)}, v)
-}
 
 // powerFailure is stop code 0x9F with an IRP and a list of power requests.
 func powerFailure() *lab.Dump {
@@ -58,18 +38,18 @@ func smallLabs(tb testing.TB) [][]byte {
 func FuzzMachine(f *testing.F) {
 	files := smallLabs(f)
 	for i, b := range files {
-		h := headerOf(b)
-		kdbg, thread := int(u32(b, h.size+0x70)), int(u32(b, h.size+0x24))
+		h := damage.HeaderOf(b)
+		kdbg, thread := int(u32(b, h.Size+0x70)), int(u32(b, h.Size+0x24))
 		f.Add(uint8(i), uint32(0), []byte{})
 		f.Add(uint8(i), uint32(len(b)/3), []byte{})
-		f.Add(uint8(i), uint32(0), patch(kdbg+0x2b4, 0xffffffff))
-		f.Add(uint8(i), uint32(0), patch(thread+0x38, 0xffffffff))
-		f.Add(uint8(i), uint32(0), patch(h.size+0x48, 0xfffffff8))
+		f.Add(uint8(i), uint32(0), damage.Patch(kdbg+0x2b4, 0xffffffff))
+		f.Add(uint8(i), uint32(0), damage.Patch(thread+0x38, 0xffffffff))
+		f.Add(uint8(i), uint32(0), damage.Patch(h.Size+0x48, 0xfffffff8))
 	}
 	f.Fuzz(func(t *testing.T, seed uint8, cut uint32, patches []byte) {
 		b := patches
 		if int(seed) < len(files) {
-			b = patched(files[seed], patches)
+			b = damage.Patched(files[seed], patches)
 			b = b[:len(b)-int(cut)%len(b)]
 		}
 		file, err := dump.Open(bytes.NewReader(b), int64(len(b)))

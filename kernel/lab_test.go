@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 
@@ -62,18 +61,6 @@ func openBytes(tb testing.TB, b []byte) *kernel.Machine {
 func open(tb testing.TB, d *lab.Dump) *kernel.Machine {
 	tb.Helper()
 	return openBytes(tb, labBytes(tb, d))
-}
-
-// header says where a width keeps what the damage tests need.
-type header struct {
-	size, code int // bytes
-}
-
-func headerOf(b []byte) header {
-	if string(b[4:8]) == "DUMP" {
-		return header{size: 0x1000, code: 0x28}
-	}
-	return header{size: 0x2000, code: 0x38}
 }
 
 func u32(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
@@ -151,45 +138,7 @@ func checkFrames(tb testing.TB, m *kernel.Machine, regs report.Registers) {
 	}
 }
 
-// spliced is a file made of pieces.
-type spliced [][]byte
-
-func (s spliced) ReadAt(p []byte, off int64) (int, error) {
-	n := 0
-	for _, piece := range s {
-		if off >= int64(len(piece)) {
-			off -= int64(len(piece))
-			continue
-		}
-		n += copy(p[n:], piece[off:])
-		if off = 0; n == len(p) {
-			return n, nil
-		}
-	}
-	return n, io.EOF
-}
-
-func (s spliced) size() int64 {
-	n := 0
-	for _, piece := range s {
-		n += len(piece)
-	}
-	return int64(n)
-}
-
-const pageSize = 0x1000
-
-// damages are the three things that happen to a page of a file.
-var damages = []struct {
-	name string
-	file func(b []byte, at, end int) spliced
-}{
-	{"zeroed", func(b []byte, at, end int) spliced { return spliced{b[:at], make([]byte, end-at), b[end:]} }},
-	{"removed", func(b []byte, at, end int) spliced { return spliced{b[:at], b[end:]} }},
-	{"cut", func(b []byte, at, end int) spliced { return spliced{b[:at]} }},
-}
-
-// Builds of four digits: 9600 is Windows 8.1, 7601 Windows 7.
+// TestBuildLab_FourDigits: 4-digit builds: 9600 is Windows 8.1, 7601 Windows 7.
 func TestBuildLab_FourDigits(t *testing.T) {
 	d := lab.HighIRQLKernel(lab.Windows17763)
 	want := "9600.17031.amd64fre.winblue_gdr.140221-1952"

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"bugcheck/internal/damage"
 	"bugcheck/kernel"
 	"bugcheck/lab"
 	"bugcheck/mem"
@@ -87,7 +88,7 @@ func TestUnloadedAt(t *testing.T) {
 func TestMachine_NoModules(t *testing.T) {
 	for _, build := range builds {
 		b := labBytes(t, lab.HighIRQLKernel(build))
-		put32(b, headerOf(b).size+0x34, 0) // DriverCount
+		put32(b, damage.HeaderOf(b).Size+0x34, 0) // DriverCount
 		m := openBytes(t, b)
 		walk(t, m)
 		if _, ok := m.ModuleAt(m.Blocks.StackTop); ok || len(m.Modules) != 0 || m.BuildLab() != "" {

@@ -9,11 +9,11 @@ import (
 	"io"
 	"testing"
 
-	"bugcheck/internal/archive"
-	"bugcheck/lab"
-
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"bugcheck/internal/archive"
+	"bugcheck/lab"
 )
 
 // labDump is a small dump; the drivers' names make it compressible.

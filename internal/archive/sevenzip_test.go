@@ -1,7 +1,6 @@
 package archive_test
 
 import (
-	"bugcheck/internal/corpus"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -11,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"bugcheck/internal/corpus"
 )
 
 // number7z is a NUMBER of 7zFormat.txt (7-Zip's documentation): one byte, or
