@@ -130,7 +130,7 @@ func eachZip(f File, visit func(File)) error {
 
 func each7z(f File, visit func(File)) error {
 	limitDictionaries()
-	z, err := sevenzip.NewReader(f, f.Size)
+	z, err := open7z(f)
 	if err != nil {
 		return fmt.Errorf("open 7z: %w", err)
 	}
@@ -139,6 +139,11 @@ func each7z(f File, visit func(File)) error {
 		m.member(e.Name, e.UncompressedSize, e.CRC32, func() (io.ReadCloser, error) { return e.Open() })
 	}
 	return m.end()
+}
+
+func open7z(f File) (z *sevenzip.Reader, err error) {
+	defer contain(&err)
+	return sevenzip.NewReader(f, f.Size)
 }
 
 // members visits those members of one archive that begin like a dump.
@@ -154,36 +159,50 @@ type members struct {
 // member takes a member; sum is its CRC-32 where the library does not check it
 // itself, else 0.
 func (m *members) member(name string, size uint64, sum uint32, open func() (io.ReadCloser, error)) {
-	if m.seen++; m.seen > maxMembers || m.total > maxTotal || size < 8 {
+	if m.seen++; m.seen > maxMembers || m.total > maxTotal || size < headSize {
 		return
 	}
-	r, err := open()
+	b, err := readDump(open, sum)
+	m.total += len(b)
+	m.found = m.found || len(b) > 0
 	if err != nil {
 		m.fail(name, err)
-		return
+	}
+	if len(b) > headSize {
+		m.visit(memory(m.archive+"/"+path.Clean(name), b))
+	}
+}
+
+// headSize is how much tells a dump from other files, bytes.
+const headSize = 8
+
+// readDump unpacks a member that begins like a dump; nothing of any other. What
+// was unpacked stays beside an error.
+func readDump(open func() (io.ReadCloser, error), sum uint32) (b []byte, err error) {
+	defer contain(&err)
+	r, err := open()
+	if err != nil {
+		return nil, err
 	}
 	defer r.Close()
-	head := make([]byte, 8)
-	if _, err := io.ReadFull(r, head); err != nil {
-		m.fail(name, err)
-		return
+	head := make([]byte, headSize)
+	if _, err := io.ReadFull(r, head); err != nil || !isDump(head) {
+		return nil, err
 	}
-	if !isDump(head) {
-		return
-	}
-	m.found = true
-	b, err := unpack(io.MultiReader(bytes.NewReader(head), r))
-	m.total += len(b)
+	b, err = unpack(io.MultiReader(bytes.NewReader(head), r))
 	if err == nil && sum != 0 && crc32.ChecksumIEEE(b) != sum {
 		err = errChecksum
 	}
-	if err != nil {
-		m.fail(name, err)
+	return b, err
+}
+
+// contain turns a panic into an error. The 7z library panics on crafted headers
+// (a nil dereference in streamsInfo.FileFolderAndSize, v1.6.5, found by
+// FuzzEach); nothing of ours runs under it.
+func contain(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the archive is damaged: %v", p)
 	}
-	if errors.Is(err, ErrTooLarge) || len(b) <= len(head) {
-		return
-	}
-	m.visit(memory(m.archive+"/"+path.Clean(name), b))
 }
 
 func isDump(head []byte) bool {
