@@ -130,6 +130,9 @@ func (b *batch) one(o outcome) error {
 		_, err := fmt.Fprintf(b.errs, "bugcheck: %s: %v\n", render.Printable(o.name), render.Printable(o.err.Error()))
 		return err
 	}
+	if o.report.Dump.Truncated {
+		fmt.Fprintf(b.errs, "bugcheck: %s: the dump is cut off; what is left of it was analysed\n", render.Printable(o.name))
+	}
 	if b.several && b.format == "text" {
 		return b.lines.Add(b.out, o.report, b.opts)
 	}
