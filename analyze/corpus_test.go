@@ -105,6 +105,9 @@ func TestCorpus_Expected(t *testing.T) {
 		if e.SameBucketAs != "" && r.Verdict.Bucket != all[e.SameBucketAs].Verdict.Bucket {
 			t.Errorf("%s: bucket %s, want that of %s, %s", e.File, r.Verdict.Bucket, e.SameBucketAs, all[e.SameBucketAs].Verdict.Bucket)
 		}
+		if r.System.Build != e.Build {
+			t.Errorf("%s: build %d, want %d", e.File, r.System.Build, e.Build)
+		}
 		if s := r.System; s.Name == "" || s.CrashedAt == nil || s.UptimeSeconds == nil {
 			t.Errorf("%s: system %+v lacks version, time or uptime", e.File, s)
 		}

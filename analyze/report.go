@@ -68,7 +68,6 @@ func shownFrames(frames []report.Frame) []report.Frame {
 
 func system(m *kernel.Machine) *report.System {
 	h := m.Header
-	build, _ := m.Build()
 	bios, cpu, prcb := m.SMBIOS(), m.File.Processor(), m.Processor()
 	s := &report.System{
 		Version: m.Version(), Name: m.ReleaseName(), Build: h.Build, Lab: m.BuildLab(),
@@ -82,9 +81,7 @@ func system(m *kernel.Machine) *report.System {
 	if prcb.Vendor != "" {
 		s.ProcessorID = fmt.Sprintf("%s family %d model %d stepping %d", prcb.Vendor, prcb.Family, prcb.Model, prcb.Stepping)
 	}
-	if build != h.Build {
-		s.Build = build
-	}
+	s.ReleaseBuild, _ = m.ReleaseBuild()
 	if !h.Time.IsZero() {
 		s.CrashedAt = &h.Time
 	}

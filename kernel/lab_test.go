@@ -72,7 +72,7 @@ func put64(b []byte, off int, v uint64) { binary.LittleEndian.PutUint64(b[off:],
 // walk asks a machine everything, as the analysis would and more.
 func walk(tb testing.TB, m *kernel.Machine) {
 	tb.Helper()
-	m.Build()
+	m.ReleaseBuild()
 	m.Version()
 	m.ReleaseName()
 	m.BuildLab()

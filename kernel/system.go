@@ -9,19 +9,19 @@ import (
 	"bugcheck/win"
 )
 
-// Build is the build that Windows calls itself: that of the running release
-// where the dump records it, else the kernel's.
-func (m *Machine) Build() (build uint32, exact bool) {
-	if b := m.BootBuild(); b >= m.Header.Build {
-		return b, true
-	}
-	return m.Header.Build, false
+// ReleaseBuild is the build that the running release calls itself, which can be
+// higher than its kernel's (19045 on 19041); false where the dump does not record it.
+func (m *Machine) ReleaseBuild() (uint32, bool) {
+	b := m.BootBuild()
+	return b, b >= m.Header.Build && b != 0
 }
 
 // ReleaseName is Windows' version in words.
 func (m *Machine) ReleaseName() string {
-	build, exact := m.Build()
-	return win.ReleaseName(build, m.Header.ProductType, exact)
+	if build, ok := m.ReleaseBuild(); ok {
+		return win.ReleaseName(build, m.Header.ProductType, true)
+	}
+	return win.ReleaseName(m.Header.Build, m.Header.ProductType, false)
 }
 
 // labPattern is NtBuildLab: 19041.1.amd64fre.vb_release.191206-1406.
@@ -55,8 +55,5 @@ func (m *Machine) BuildLab() string {
 	return ""
 }
 
-// Version is the number that Windows reports: 10.0.19045.
-func (m *Machine) Version() string {
-	build, _ := m.Build()
-	return win.VersionNumber(build)
-}
+// Version is the kernel's version number: 10.0.19041.
+func (m *Machine) Version() string { return win.VersionNumber(m.Header.Build) }

@@ -191,9 +191,13 @@ func (p *page) system() string {
 	if s == nil {
 		return ""
 	}
-	parts := []string{fmt.Sprintf("%s (%s)", s.Name, s.Version)}
+	version := s.Version
+	if s.ReleaseBuild != 0 {
+		version = win.VersionNumber(s.ReleaseBuild) // what winver shows
+	}
+	parts := []string{fmt.Sprintf("%s (%s)", s.Name, version)}
 	if s.Lab != "" {
-		parts[0] = fmt.Sprintf("%s (%s, %s)", s.Name, s.Version, s.Lab)
+		parts[0] = fmt.Sprintf("%s (%s, %s)", s.Name, version, s.Lab)
 	}
 	if s.Processors > 0 {
 		parts = append(parts, p.say("%d processors", s.Processors))

@@ -52,9 +52,10 @@ type Dump struct {
 
 // System is the machine that crashed.
 type System struct {
-	Version        string     `json:"version,omitempty"` // 10.0.19041.804; without the revision where the dump has none
-	Name           string     `json:"name,omitempty"`    // Windows 10 20H2
-	Build          uint32     `json:"build,omitempty"`
+	Version        string     `json:"version,omitempty"`       // of the kernel: 10.0.19041
+	Name           string     `json:"name,omitempty"`          // of the release: Windows 10 22H2
+	Build          uint32     `json:"build,omitempty"`         // of the kernel
+	ReleaseBuild   uint32     `json:"release_build,omitempty"` // what the running release calls itself (19045), where the dump records it
 	Lab            string     `json:"lab,omitempty"`
 	Product        string     `json:"product,omitempty"` // workstation, server, domain_controller
 	Processors     uint32     `json:"processors,omitempty"`
