@@ -116,7 +116,11 @@ func unknownSteps(j *judgement) []report.Text {
 	var steps []report.Text
 	if third := thirdPartyNames(j); third != "" {
 		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third), verifierStep(third))
-	} else {
+	}
+	if advice := categoryAdvice(j.f.Code); advice != nil {
+		return append(append(steps, advice...), keepDumpStep())
+	}
+	if len(steps) == 0 {
 		steps = append(steps, report.T("Install pending Windows, driver and firmware updates; if something was installed or changed just before, undo that first."))
 	}
 	return append(steps, memoryTestStep(), keepDumpStep())
