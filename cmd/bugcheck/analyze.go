@@ -108,7 +108,7 @@ func expand(args []string) (files []string, several bool, err error) {
 func below(files []string, folder string) ([]string, error) {
 	before := len(files)
 	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && slices.Contains(dumpNames, strings.ToLower(filepath.Ext(path))) {
+		if err == nil && isFile(path, d) && slices.Contains(dumpNames, strings.ToLower(filepath.Ext(path))) {
 			files = append(files, path)
 		}
 		return nil // a folder that cannot be read is passed over
@@ -117,6 +117,15 @@ func below(files []string, folder string) ([]string, error) {
 		err = fmt.Errorf("%s: no dumps in this folder", folder)
 	}
 	return files, err
+}
+
+// isFile reports a file, or a link to one.
+func isFile(path string, d os.DirEntry) bool {
+	if d.Type()&os.ModeSymlink == 0 {
+		return d.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // outcome is what came of one dump: a report, or the error that says what the
