@@ -76,7 +76,7 @@ func (j *judgement) capped(confidence string) string {
 func parameter(n int) report.Text { return report.T("parameter %d", n) }
 
 // judgeCode applies what holds for every stop code: code that differs from its
-// image is memory_corruption (blame.md, order 4).
+// image is memory_corruption.
 func (j *judgement) judgeCode() {
 	if j.decided || j.f.CodeDiffer == "" {
 		return

@@ -4,22 +4,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"bugcheck/internal/corpus"
 )
 
-// realDumps returns the real small dumps, in the corpus beside the repository, of the builds
-// that the lab can lay out. Without a corpus it skips the test, or fails it where nothing
-// may be left out.
+// realDumps returns the real small dumps of the builds that the lab can lay out.
 func realDumps(t *testing.T) map[string]*Build {
-	root := os.Getenv("BUGCHECK_CORPUS")
-	if root == "" {
-		root = "../../shared/corpus"
-	}
-	files, err := filepath.Glob(filepath.Join(root, "dumps", "*.dmp"))
+	files, err := filepath.Glob(filepath.Join(corpus.Dir(t, "dumps"), "*.dmp"))
 	if err != nil || len(files) == 0 {
-		if os.Getenv("BUGCHECK_REQUIRE") == "all" {
-			t.Fatalf("no dumps in %s: %v", root, err)
-		}
-		t.Skipf("no dumps in %s: %v", root, err)
+		t.Fatalf("no dumps in the corpus: %v", err)
 	}
 	out := map[string]*Build{}
 	for _, name := range files {
