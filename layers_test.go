@@ -22,6 +22,7 @@ var layers = map[string]int{
 	"internal/archive":     1,
 	"internal/damage":      1,
 	"dump":                 2,
+	"pe":                   2,
 	"kernel":               4,
 	"analyze":              5,
 	"render":               6,

@@ -10,6 +10,7 @@ import (
 
 	"bugcheck/dump"
 	"bugcheck/internal/archive"
+	"bugcheck/pe"
 	"bugcheck/render"
 )
 
@@ -17,10 +18,13 @@ func infoCommand() *cobra.Command {
 	var flags outputFlags
 	cmd := &cobra.Command{
 		Use:   "info FILE…",
-		Short: "Print a dump's headers and what it contains",
+		Short: "Print what stands in a dump, or in a driver's file",
 		Long: `Info prints what stands in a dump, without a judgement: the header, the blocks of
-a small dump, its memory ranges and tagged data, and what is damaged.`,
+a small dump, its memory ranges and tagged data, and what is damaged. Of a driver
+or program it prints the version resource, the identity that symbol servers know
+it by, and its sections.`,
 		Example: `  bugcheck info MEMORY.DMP
+  bugcheck info myfault.sys
   bugcheck info dumps.zip`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runInfo(cmd, args, &flags) },
@@ -53,6 +57,20 @@ func runInfo(cmd *cobra.Command, args []string, flags *outputFlags) error {
 	return nil
 }
 
+// infoOne prints a dump, or a Windows image, which tells what a driver named in
+// a report is.
+func infoOne(w io.Writer, f archive.File) error {
+	name := filepath.Base(f.Name)
+	d, err := dump.Open(f, f.Size)
+	if err == nil {
+		return render.Info(w, name, d)
+	}
+	if image, errImage := pe.Open(f, f.Size, pe.InFile); errImage == nil {
+		return render.ImageInfo(w, name, image)
+	}
+	return err
+}
+
 func infoFile(w io.Writer, name string, stdin io.Reader) error {
 	f, closeFile, err := openFile(name, stdin)
 	if err != nil {
@@ -61,12 +79,7 @@ func infoFile(w io.Writer, name string, stdin io.Reader) error {
 	defer closeFile()
 	var errs []error
 	err = archive.Each(f, func(f archive.File) {
-		d, err := dump.Open(f, f.Size)
-		if err != nil {
-			errs = append(errs, err)
-			return
-		}
-		errs = append(errs, render.Info(w, filepath.Base(f.Name), d))
+		errs = append(errs, infoOne(w, f))
 	})
 	return errors.Join(append(errs, err)...)
 }
