@@ -221,8 +221,8 @@ func TestLoadConfig(t *testing.T) {
 	})
 }
 
-// The linker of Go leaves the function table unsorted (seen in Go 1.26). Windows
-// searches it as if it were sorted, and so do we: Functions still lists all.
+// The linker of Go leaves the function table unsorted (seen in Go 1.26). The
+// format says that it is sorted, and Function relies on it: Functions lists all.
 func TestFunction_Unsorted(t *testing.T) {
 	im := sample(0x8664, true)
 	table := im.parts[4].data
