@@ -86,7 +86,7 @@ func (f *File) Functions() ([]Function, error) {
 // those. On ARM64 a missing .xdata record gives the entry without its End, true
 // and the *Fault: whether it contains rva is then not known.
 //
-// A table that its linker did not sort is searched as Windows does: some entries
+// A table that its linker did not sort is searched as if it were: some entries
 // are not found (TestFunction_Unsorted).
 func (f *File) Function(rva RVA) (Function, bool, error) {
 	t, err := f.table()
