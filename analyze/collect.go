@@ -42,7 +42,7 @@ func collect(m *kernel.Machine) *collection {
 		f.IRQL = &irql
 	}
 	for _, mod := range m.Modules {
-		f.Images = append(f.Images, Image{Image: mod.Name, Module: mod.Module, Owner: owner(mod.Name)})
+		f.Images = append(f.Images, Image{Image: mod.Name, Module: mod.Module})
 	}
 	f.Named = m.Blocks.BrokenDriver
 	f.CPUVendor = m.Processor().Vendor
@@ -87,10 +87,11 @@ func notCertain(frames []report.Frame) []report.Frame {
 }
 
 // fromFault drops the frames of trap and bug check in front of the fault, where
-// the walk met the fault again: x86 keeps it in the chain of frame pointers.
+// the walk met the fault again: x86 keeps it in the chain of frame pointers. An
+// address that only a scan found may be left over from an earlier call.
 func fromFault(frames []report.Frame) []report.Frame {
 	for i := range frames {
-		if i > 0 && frames[i].Address == frames[0].Address {
+		if frames[i].Trust == report.TrustFramePointer && frames[i].Address == frames[0].Address {
 			frames[i].Trust = report.TrustContext
 			return frames[i:]
 		}

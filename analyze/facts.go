@@ -63,7 +63,6 @@ type Frame struct {
 // Image is a loaded module by its names.
 type Image struct {
 	Image, Module string
-	Owner         string // "microsoft", "NVIDIA"; "" if not known
 }
 
 // Place is what an address points at.

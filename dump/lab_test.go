@@ -11,9 +11,7 @@ import (
 	"bugcheck/mem"
 )
 
-// builds are all kernels that the lab can lay out.
-var builds = []*lab.Build{lab.Windows17763, lab.Windows19041, lab.Windows26100,
-	lab.Windows22000ARM64, lab.Windows26100ARM64, lab.Windows17763X86}
+var builds = lab.Builds()
 
 // layouts are both orders of a triage dump's parts.
 var layouts = []lab.Layout{lab.Old, lab.New}

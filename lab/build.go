@@ -86,6 +86,11 @@ func (p prcbLayout) tail(size, vendor, savedIRQL, dpcRoutine, dpcStack uint16) p
 	return p
 }
 
+// Builds are all kernels that the lab can lay out: x64 from the oldest, ARM64, x86.
+func Builds() []*Build {
+	return []*Build{Windows17763, Windows19041, Windows26100, Windows22000ARM64, Windows26100ARM64, Windows17763X86}
+}
+
 // Windows17763 is Windows 10 1809 and Windows Server 2019, x64, up to revision 2803
 // (later ones have 8 more bytes of EPROCESS). Source: nt of 10.0.17763.379 in
 // github.com/JPCERTCC/Windows-Symbol-Tables, the debugger data of real dumps.

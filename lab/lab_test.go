@@ -13,7 +13,7 @@ func u16(b []byte, off int) uint16 { return binary.LittleEndian.Uint16(b[off:]) 
 func u32(b []byte, off int) uint32 { return binary.LittleEndian.Uint32(b[off:]) }
 func u64(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]) }
 
-var builds = []*Build{Windows17763, Windows19041, Windows26100, Windows22000ARM64, Windows26100ARM64, Windows17763X86}
+var builds = Builds()
 
 var recipes = map[string]func(*Build) *Dump{
 	"HighIRQLKernel": HighIRQLKernel, "SystemThreadException": SystemThreadException,

@@ -48,10 +48,13 @@ func newLZMA(properties []byte, size uint64, in []io.ReadCloser) (io.ReadCloser,
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{r, in[0]}, nil
+	return readCloser{r, in[0]}, nil
+}
+
+// readCloser reads what was unpacked and closes what it was unpacked from.
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // newLZMA2 takes the one byte that names the dictionary of LZMA2: 4 KiB to 4 GiB
@@ -69,10 +72,7 @@ func newLZMA2(properties []byte, size uint64, in []io.ReadCloser) (io.ReadCloser
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{r, in[0]}, nil
+	return readCloser{r, in[0]}, nil
 }
 
 func boundedDictionary(dictionary, size uint64) (uint64, error) {
