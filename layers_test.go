@@ -18,11 +18,16 @@ var layers = map[string]int{
 	"internal/le":          0,
 	"internal/corpus":      0,
 	"lab":                  0,
+	"undname":              0,
+	"disasm":               0,
 	"mem":                  1,
 	"internal/archive":     1,
 	"internal/damage":      1,
 	"dump":                 2,
 	"pe":                   2,
+	"pdb":                  2,
+	"symbols":              3,
+	"unwind":               3,
 	"kernel":               4,
 	"analyze":              5,
 	"render":               6,
@@ -32,7 +37,7 @@ var layers = map[string]int{
 }
 
 // standalone packages import nothing of ours.
-var standalone = map[string]bool{"report": true, "win": true, "internal/le": true, "lab": true}
+var standalone = map[string]bool{"report": true, "win": true, "internal/le": true, "lab": true, "undname": true, "disasm": true}
 
 func TestLayers(t *testing.T) {
 	seen := map[string]bool{}

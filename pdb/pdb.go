@@ -1,0 +1,2 @@
+// Package pdb reads Microsoft's symbol files (.pdb).
+package pdb

@@ -1,0 +1,2 @@
+// Package symbols finds symbol files and images: symbol paths, stores, servers, packs.
+package symbols

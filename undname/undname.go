@@ -1,0 +1,2 @@
+// Package undname undecorates the names that Microsoft compilers make.
+package undname

@@ -1,0 +1,2 @@
+// Package unwind turns registers, a stack and unwind tables into frames.
+package unwind
