@@ -31,15 +31,15 @@ type download struct {
 const (
 	maxAttempts = 3  // in a row that bring nothing
 	maxResumes  = 20 // in all
-	firstPause  = 250 * time.Millisecond
-	slower      = 5 // times Options.Wait: a server that has answered once may take longer
+	slower      = 5  // times Options.Wait: a server that has answered once may take longer
+	pausesAWait = 8  // the first pause is this part of Options.Wait, the next four times as long
 )
 
 // to downloads into a temporary file of a store, which is gone if this fails.
 func (d *download) to(ctx context.Context, sink *treeStore) error {
 	var result error
 	for attempt, tries := 0, 0; attempt < maxAttempts && tries < maxResumes; attempt, tries = attempt+1, tries+1 {
-		if attempt > 0 && !pause(ctx, firstPause<<(2*(attempt-1))) {
+		if attempt > 0 && !pause(ctx, d.f.opts.Wait/pausesAWait<<(2*(attempt-1))) {
 			result = ctx.Err()
 			break
 		}
