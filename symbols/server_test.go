@@ -342,7 +342,7 @@ func TestServer_Stall(t *testing.T) {
 	}
 	start := time.Now()
 	_, err := cached(t, cache, s, symbols.Options{Wait: 40 * time.Millisecond}).PDB(ctx, id)
-	if !errors.Is(err, symbols.ErrUnreachable) || n != 4 {
+	if n := s.count(storePath(id, "sample.pdb")); !errors.Is(err, symbols.ErrUnreachable) || n != 4 {
 		t.Errorf("after %d requests: %v", n, err)
 	}
 	if took := time.Since(start); took > 4*time.Second {
