@@ -226,8 +226,12 @@ func at(f Frame) string {
 	return fmt.Sprintf("%s+0x%x", f.Module, f.Offset)
 }
 
-// name sets bucket and hash.
+// name sets bucket and hash. A culprit that was found by its module alone gets
+// the function of its first frame that is certain.
 func (j *judgement) name() {
+	if j.v.Symbol == "" && j.v.Module != "" {
+		j.v.Symbol = symbolOf(certain(j.f), j.v.Module)
+	}
 	switch {
 	case j.bucket == noBucket:
 		return
@@ -240,6 +244,16 @@ func (j *judgement) name() {
 		j.bucket = "LKD_" + j.bucket
 	}
 	j.v.Bucket, j.v.BucketHash = j.bucket, BucketHash("km", j.bucket)
+}
+
+// symbolOf is the function of the first frame in a module; "" if there is none.
+func symbolOf(frames []Frame, module string) string {
+	for _, f := range frames {
+		if f.Module == module {
+			return f.Symbol
+		}
+	}
+	return ""
 }
 
 // function is the part of a bucket that names the code.
