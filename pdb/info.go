@@ -14,6 +14,7 @@ import (
 const (
 	versionVC70    = 20000404
 	versionVC140   = 20140508
+	featureVC110   = 20091201   // stream 4 holds ids; so it does with the number of VC140
 	featureMinimal = 0x494e494d // "MINI"
 	maxInfo        = 1 << 20    // a map of some ten names takes 200 bytes
 )
@@ -37,8 +38,11 @@ func (f *File) readInfo() error {
 	f.Age = f.FileAge
 	f.named = namedStreams(c)
 	for c.Len() >= 4 {
-		if c.U32() == featureMinimal {
+		switch c.U32() {
+		case featureMinimal:
 			f.minimal = true
+		case featureVC110, versionVC140:
+			f.hasIDs = true
 		}
 	}
 	return nil

@@ -40,6 +40,7 @@ type File struct {
 	msf      *msf
 	named    map[string]uint32 // streams by name
 	minimal  bool              // linked with /debug:fastlink: larger hashes
+	hasIDs   bool              // stream 4 holds ids
 	dbi      dbi
 	sections []section // of the image before its pages were rearranged, if they were
 	fromImage,
