@@ -176,7 +176,9 @@ func check(t *testing.T, name string) {
 	case len(full) > 17<<10 || len(short) > max(17<<10, len(name)):
 		t.Errorf("%.80q: %d and %d bytes", name, len(full), len(short))
 	}
-	undname.CName(name)
+	if c := undname.CName(name); len(c) > len(name) {
+		t.Errorf("%q: a longer name of C, %q", name, c)
+	}
 }
 
 func FuzzFull(f *testing.F) {
