@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,4 +77,37 @@ func TestSimulation_Images(t *testing.T) {
 	for _, path := range list {
 		t.Run(filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), func(t *testing.T) { simulate(t, path) })
 	}
+}
+
+// amount is how many functions to compile a variant: $BUGCHECK_FUNCTIONS, else
+// what takes a few seconds.
+func amount(t testing.TB) int {
+	if s := os.Getenv("BUGCHECK_FUNCTIONS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if testing.Short() {
+		return 20
+	}
+	return 100
+}
+
+// TestSimulation_Drivers runs what clang makes of functions of many shapes.
+func TestSimulation_Drivers(t *testing.T) {
+	positions, failed := map[pe.Machine]int{}, 0
+	for _, m := range []pe.Machine{pe.X64, pe.ARM64} {
+		for i, options := range variants {
+			if m == pe.X64 && strings.Contains(options[len(options)-1], "pac-ret") {
+				continue
+			}
+			path := driver(t, m, options, uint64(i), amount(t))
+			p, f := simulate(t, path)
+			positions[m] += p
+			failed += f
+		}
+	}
+	t.Logf("%d positions on x64, %d on ARM64, %d wrong", positions[pe.X64], positions[pe.ARM64], failed)
 }

@@ -115,7 +115,7 @@ func (x *simARM64) branch(op uint32, rva pe.RVA, s *state) step {
 	case op&0xfffffc1f == 0xd63f0000, op&0xfefff800 == 0xd63f0800: // blr, blraa
 		x.call(s, rva)
 	case op&0xffe0001f == 0xd4200000: // brk
-		st.falls = op>>5&0xffff == 0xf000
+		st.falls = false // what follows a breakpoint may be data
 	case op == 0xd503233f || op == 0xd503237f: // paciasp, pacibsp
 		if s.regs[lr] == (value{entry, retval}) {
 			s.regs[lr].n = signed

@@ -80,15 +80,22 @@ func (s *state) below(off int64) {
 // dynamic is where the stack pointer is after an allocation of unknown size.
 const dynamic = -0x1000000
 
-// join makes s what holds of both; conflict if the stack pointers differ.
+// join makes s what holds of both; conflict if the stack pointers differ and
+// nothing else points to the frame, as it does where the stack pointer moves by
+// an unknown amount, and in front of a call that does not return.
 func (s *state) join(t *state, sp int) (changed, conflict bool) {
+	frame := rbp
+	if sp != rsp {
+		frame = fp
+	}
+	framed := s.regs[frame].kind == onStack && s.regs[frame] == t.regs[frame]
 	for i := range s.regs {
 		if s.regs[i] == t.regs[i] {
 			continue
 		}
 		v := value{}
 		if i == sp {
-			if s.regs[i].n > dynamic/2 && t.regs[i].n > dynamic/2 {
+			if s.regs[i].n > dynamic/2 && t.regs[i].n > dynamic/2 && !framed {
 				return false, true
 			}
 			v = value{onStack, dynamic}
