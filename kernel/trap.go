@@ -159,6 +159,10 @@ func plausibleX86(b []byte, _ mem.VA) bool {
 	return (cs == 8 || cs == 0x1b) && le.U32(b, 0x70)&2 != 0
 }
 
+// maxStack is the size of the largest kernel stacks, bytes, generously: 72 KiB
+// when expanded.
+const maxStack = 256 << 10
+
 // spsrMode are the bits of SPSR_EL1 that say where the exception came from: 0 is
 // user mode (EL0t), 4 and 5 are the kernel (EL1t, EL1h); bit 4 would be AArch32.
 const spsrMode = 0x1f
@@ -174,7 +178,7 @@ func plausibleARM64(b []byte, at mem.VA) bool {
 	case 0:
 		return sp%16 == 0 && sp != 0
 	case 4, 5:
-		return sp%16 == 0 && sp > at && sp-at < maxScan
+		return sp%16 == 0 && sp > at && sp-at < maxStack
 	}
 	return false
 }

@@ -277,7 +277,7 @@ func TestFunction(t *testing.T) {
 // names itself, which no linker writes.
 func TestPrimary(t *testing.T) {
 	xdata := slicesConcat(
-		[]byte{1, 0, 0, 0},                                       // 0x5000: version 1, no flags
+		[]byte{1, 0, 0, 0}, // 0x5000: version 1, no flags
 		[]byte{1 | 4<<3, 0, 3, 0, 4, 0x52, 4, 0x60, 0, 0, 0, 0}, // 0x5004: chained
 		u32(0x1000, 0x1040, 0x5000),
 		[]byte{1 | 4<<3, 0, 0, 0}, // 0x501c: chained to itself

@@ -217,28 +217,36 @@ func (w *Walker) badCall(r Registers) (Registers, mem.VA, error) {
 	return caller, 0, nil
 }
 
-// followsCall reports whether the code before a return address is a call: E8
-// with a displacement, or FF /2; BL, BLR, or BLR with authentication.
+// followsCall reports whether the code before a return address is a call.
 func (w *Walker) followsCall(r Registers) bool {
-	const longest = 8
 	m, ok := w.module(r.PC())
-	if !ok || r.PC() < m.Base+longest {
+	if !ok || r.PC() < m.Base+LongestCall {
 		return false
 	}
-	var buf [longest]byte
-	b := w.code(m, buf[:], r.PC()-longest)
-	if len(b) < longest {
+	var buf [LongestCall]byte
+	return FollowsCall(r.Machine, w.code(m, buf[:], r.PC()-LongestCall))
+}
+
+// LongestCall is the length of the longest call that ends at a return address,
+// bytes: FF /2 with SIB, displacement and a prefix.
+const LongestCall = 8
+
+// FollowsCall reports whether b, the LongestCall bytes of code before an address,
+// ends with a call: E8 with a displacement, or FF /2; BL, BLR, or BLR with
+// authentication.
+func FollowsCall(m pe.Machine, b []byte) bool {
+	if len(b) < LongestCall {
 		return false
 	}
-	if r.Machine == pe.ARM64 {
-		op := le.U32(b, 4)
+	if m == pe.ARM64 {
+		op := le.U32(b, LongestCall-4)
 		return op>>26 == 0x25 || op&0xfffffc1f == 0xd63f0000 || op&0xfefff800 == 0xd63f0800
 	}
-	if b[longest-5] == 0xe8 {
+	if b[LongestCall-5] == 0xe8 {
 		return true
 	}
-	for n := 2; n < longest; n++ {
-		if b[longest-n] == 0xff && callLength(b[longest-n:]) == n {
+	for n := 2; n < LongestCall; n++ {
+		if b[LongestCall-n] == 0xff && callLength(b[LongestCall-n:]) == n {
 			return true
 		}
 	}
