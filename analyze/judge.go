@@ -218,12 +218,18 @@ func (j *judgement) contextSource() report.Text {
 	return j.f.Context.Source
 }
 
-// at names the place of a frame: module!symbol+0x1c, module+0x1c.
-func at(f Frame) string {
-	if f.Symbol != "" {
-		return fmt.Sprintf("%s!%s+0x%x", f.Module, f.Symbol, f.Offset)
+// at names the place of a frame.
+func at(f Frame) string { return codeAt(f.Module, f.Symbol, f.Offset) }
+
+// at names a place in a module.
+func (p Place) at() string { return codeAt(p.Module, p.Symbol, p.Offset) }
+
+// codeAt is module!symbol+0x1c, or module+0x1c without a symbol.
+func codeAt(module, symbol string, offset uint64) string {
+	if symbol != "" {
+		return fmt.Sprintf("%s!%s+0x%x", module, symbol, offset)
 	}
-	return fmt.Sprintf("%s+0x%x", f.Module, f.Offset)
+	return fmt.Sprintf("%s+0x%x", module, offset)
 }
 
 // name sets bucket and hash. A culprit that was found by its module alone gets

@@ -43,7 +43,7 @@ func isScannedBehind(m *kernel.Machine, stack []report.Frame, i int) bool {
 		return false
 	}
 	found := m.SymbolsOf(stack[i].Image)
-	return stack[i].Module != "" && (found == nil || found.Image == nil)
+	return stack[i].Module != "" && (found == nil || found.Lacks(symbols.Image))
 }
 
 // modulesWith lists the modules of the frames for which is holds, in their order.

@@ -131,6 +131,22 @@ func (m *Machine) describe(list []report.Frame, f unwind.Frame) []report.Frame {
 	return append(list, out)
 }
 
+// NameOf is the function that an address of code lies in, and the offset from its
+// start; without symbols "" and the offset from the module's base.
+func (m *Machine) NameOf(va mem.VA) (symbol string, offset uint64) {
+	i, ok := m.moduleIndex(va)
+	if !ok {
+		return "", 0
+	}
+	rva := pe.RVA(va - m.Modules[i].Base)
+	if s := m.Symbols(i); s != nil {
+		if name, offset, ok := s.Name(rva); ok {
+			return name, uint64(offset)
+		}
+	}
+	return "", uint64(rva)
+}
+
 // code strips the pointer authentication bits that ARM64 keeps above bit 47 of
 // a return address.
 func (m *Machine) code(va mem.VA) mem.VA {

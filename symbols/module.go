@@ -168,6 +168,11 @@ func (m *Module) Status() string {
 	return report.SymbolsNone
 }
 
+// Lacks reports that a file of a kind was looked for and not found.
+func (m *Module) Lacks(kind Kind) bool {
+	return slices.ContainsFunc(m.Missing, func(q Request) bool { return q.Kind == kind })
+}
+
 // With returns the module with an image or an ISF where it has none.
 func (m *Module) With(image *pe.File, isf *ISF) *Module {
 	with := *m
