@@ -197,11 +197,31 @@ func (m *Machine) mayReturnTo(va mem.VA) bool {
 	if mod.ExceptionTable != 0 && va >= mod.ExceptionTable && va < mod.ExceptionTable+mem.VA(mod.ExceptionSize) {
 		return false
 	}
-	if m.Arch == dump.ARM64 && va%4 != 0 {
+	if m.Arch == dump.ARM64 && va%4 != 0 || !m.mayExecute(va, i) {
 		return false
 	}
 	b, ok := m.codeBefore(va, i)
 	return !ok || unwind.FollowsCall(machines[m.Arch], b)
+}
+
+// executable is IMAGE_SCN_MEM_EXECUTE of a section (winnt.h).
+const executable = 0x20000000
+
+// mayExecute reports that nothing is known against running the code at an address:
+// it lies in a section of its image that holds code, where the image is at hand.
+func (m *Machine) mayExecute(va mem.VA, index int) bool {
+	found := m.Symbols(index)
+	if found == nil || found.Image == nil {
+		return true
+	}
+	sections, err := found.Image.Sections()
+	rva := pe.RVA(va - m.Modules[index].Base)
+	for _, s := range sections {
+		if rva >= s.RVA && rva-s.RVA < pe.RVA(s.VirtualSize) {
+			return s.Characteristics&executable != 0
+		}
+	}
+	return err != nil
 }
 
 // codeBefore is the code in front of an address: as it was captured, else as it

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"bugcheck/pdb"
 	"bugcheck/pe"
@@ -57,47 +58,70 @@ func (m *Module) Places(rva pe.RVA) []Place {
 	return append(list, last)
 }
 
+// maxReach is how far behind a public symbol, whose size nobody recorded, its
+// function may reach where no function table tells, bytes. Few functions of
+// Windows are larger, and what lies farther away is code that was moved there.
+const maxReach = 64 << 10
+
 // Name finds the function that rva lies in, and how far behind its start.
 func (m *Module) Name(rva pe.RVA) (name string, offset uint32, ok bool) {
 	switch {
 	case m.PDB != nil:
-		return m.pdbName(rva)
+		name, offset, ok = m.pdbName(rva)
 	case m.ISF != nil:
 		name, offset, ok = m.ISF.Name(rva)
-		return m.plain(name), offset, ok
+		ok = ok && offset < maxReach && isCode(name)
+	default:
+		name, offset, ok = m.exportName(rva)
 	}
-	return m.exportName(rva)
+	if !ok {
+		return "", 0, false
+	}
+	return m.plain(name), offset, true
 }
 
-// pdbName takes a procedure that contains rva, else the public symbol of the
-// function that it belongs to: rarely executed code may lie far away from its
-// function, behind others' names.
+// isCode tells names that compilers give to constants: strings (??_C@), tables of
+// classes (??_7, ??_R0 and their like), numbers (__real@, __xmm@).
+func isCode(name string) bool {
+	for _, prefix := range []string{"??_C@", "??_7", "??_8", "??_R", "__real@", "__xmm@", "__ymm@"} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// pdbName takes a procedure that contains rva, else the public symbol that the
+// function table says it belongs to, else the nearest one.
 func (m *Module) pdbName(rva pe.RVA) (string, uint32, bool) {
 	sym, ok := m.PDB.At(uint32(rva))
 	if !ok || sym.Kind != pdb.Public {
-		return m.plain(sym.Name), sym.Displacement, ok
+		return sym.Name, sym.Displacement, ok
 	}
-	begin, moved := m.begin(rva)
-	if moved && begin < rva {
-		if home, ok := m.PDB.At(uint32(begin)); ok && home.Displacement == 0 {
-			return m.plain(home.Name), uint32(rva - begin), true
-		}
+	part, begin, ok := m.function(rva)
+	switch {
+	case !ok:
+		return sym.Name, sym.Displacement, sym.Displacement < maxReach && isCode(sym.Name)
+	case pe.RVA(sym.Displacement) <= rva-part:
+		return sym.Name, sym.Displacement, true // a label inside the function counts too
 	}
-	return m.plain(sym.Name), sym.Displacement, true
+	// Rarely executed code lies far away from its function, behind others' names.
+	home, ok := m.PDB.At(uint32(begin))
+	return home.Name, uint32(rva - begin), ok && home.Displacement == 0 && begin < rva
 }
 
-// begin is where the function that rva lies in begins, by the function table;
-// moved says that rva lies in a part apart from it.
-func (m *Module) begin(rva pe.RVA) (begin pe.RVA, moved bool) {
+// function finds in the function table the part of a function that rva lies in,
+// and where the function begins.
+func (m *Module) function(rva pe.RVA) (part, begin pe.RVA, ok bool) {
 	if m.Image == nil {
-		return 0, false
+		return 0, 0, false
 	}
 	fn, ok, err := m.Image.Function(rva)
 	if !ok || err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	home, err := m.Image.Primary(fn)
-	return home.Begin, err == nil && home.Begin != fn.Begin
+	return fn.Begin, home.Begin, err == nil
 }
 
 // exportName names an exported function. Exports have no size: an address
@@ -105,14 +129,14 @@ func (m *Module) begin(rva pe.RVA) (begin pe.RVA, moved bool) {
 // if it is the very first.
 func (m *Module) exportName(rva pe.RVA) (string, uint32, bool) {
 	begin := rva
-	if b, _ := m.begin(rva); b != 0 && b <= rva {
+	if _, b, ok := m.function(rva); ok && b <= rva {
 		begin = b
 	}
 	i, ok := slices.BinarySearchFunc(m.exports, begin, func(e pe.Export, at pe.RVA) int { return cmp.Compare(e.RVA, at) })
 	if !ok {
 		return "", 0, false
 	}
-	return m.plain(m.exports[i].Name), uint32(rva - begin), true
+	return m.exports[i].Name, uint32(rva - begin), true
 }
 
 // plain undecorates a name.
