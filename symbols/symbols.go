@@ -58,6 +58,7 @@ type Finder struct {
 	slots   chan struct{} // a place for each download at once
 
 	mu      sync.Mutex
+	loaded  loaded // what modules use
 	calls   map[Request]*call
 	missing map[string]*misses // by folder
 	order   []Request          // as they were first asked
@@ -101,8 +102,9 @@ func Open(o Options) (*Finder, error) {
 	return f, nil
 }
 
-// Close closes the packs. What was found in them must not be read any more.
+// Close closes files and packs. What was found must not be read any more.
 func (f *Finder) Close() {
+	f.loaded.close()
 	for _, p := range f.packs {
 		p.close()
 	}
