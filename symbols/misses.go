@@ -42,9 +42,20 @@ func (f *Finder) misses(sink *treeStore) *misses {
 	if !m.now.IsZero() && sink.usable() == nil {
 		m.path = filepath.Join(sink.dir, missesName)
 		m.load()
+		sink.sweep(f.opts.Now)
 	}
 	f.missing[sink.dir] = m
 	return m
+}
+
+// sweep removes what downloads left that were killed a day ago or earlier.
+func (t *treeStore) sweep(now time.Time) {
+	left, _ := filepath.Glob(filepath.Join(t.dir, tempName))
+	for _, path := range left {
+		if info, err := os.Stat(path); err == nil && now.Sub(info.ModTime()) > missesExpire {
+			os.Remove(path)
+		}
+	}
 }
 
 func missKey(server string, q Request) string {

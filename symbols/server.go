@@ -152,6 +152,7 @@ func (s *server) probe(ctx context.Context, f *Finder) {
 		return
 	}
 	defer resp.Body.Close()
+	drain(resp)
 	// Servers that answer everything with a page are not meant.
 	s.twoTier = resp.StatusCode == http.StatusOK && resp.ContentLength >= 0 && resp.ContentLength <= 64 &&
 		!strings.Contains(resp.Header.Get("Content-Type"), "html")
