@@ -73,7 +73,7 @@ func (d *download) finish(ctx context.Context, err error) error {
 			err = closeErr
 		}
 		if err != nil {
-			os.Remove(d.temp)
+			_ = os.Remove(d.temp)
 		}
 	}
 	if err != nil && ctx.Err() != nil {

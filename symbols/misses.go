@@ -53,7 +53,7 @@ func (t *treeStore) sweep(now time.Time) {
 	left, _ := filepath.Glob(filepath.Join(t.dir, tempName))
 	for _, path := range left {
 		if info, err := os.Stat(path); err == nil && now.Sub(info.ModTime()) > missesExpire {
-			os.Remove(path)
+			_ = os.Remove(path)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func (m *misses) load() {
 		return
 	}
 	if info.Size() > maxMisses {
-		os.Remove(m.path)
+		_ = os.Remove(m.path)
 		return
 	}
 	b, _ := os.ReadFile(m.path)
@@ -84,7 +84,7 @@ func (m *misses) load() {
 		}
 	}
 	if live == 0 && len(lines) > 1 {
-		os.Remove(m.path)
+		_ = os.Remove(m.path)
 	}
 }
 

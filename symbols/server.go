@@ -224,7 +224,7 @@ func (s *serverStore) file(ctx context.Context, f *Finder, q Request, path strin
 		err = verifyFile(q, at.path, where)
 	}
 	if err != nil {
-		os.Remove(at.path)
+		_ = os.Remove(at.path)
 		return located{}, err
 	}
 	s.mu.Lock()
@@ -266,7 +266,7 @@ func unpackDownload(q Request, at *located, sink *treeStore) error {
 		err = closeErr
 	}
 	in.Close() // Windows removes no open file
-	os.Remove(at.path)
+	_ = os.Remove(at.path)
 	at.path = out.Name()
 	if err != nil {
 		return fmt.Errorf("%s: %w", at.where, err)

@@ -267,7 +267,7 @@ func cut(t *testing.T, data []byte, from, to int, w http.ResponseWriter, partial
 			t.Error(err)
 			return
 		}
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -404,7 +404,7 @@ func refused(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return "http://" + l.Addr().String()
 }
 
@@ -414,14 +414,14 @@ func silent(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			t.Cleanup(func() { c.Close() })
+			t.Cleanup(func() { _ = c.Close() })
 		}
 	}()
 	return "http://" + l.Addr().String()

@@ -374,7 +374,7 @@ func (s *symbolsRun) pack(ctx context.Context, names []string) error {
 		err = closeErr
 	}
 	if err != nil {
-		os.Remove(s.output) // a part of a pack is none
+		_ = os.Remove(s.output) // a part of a pack is none
 		return failed(err)
 	}
 	return s.tell(files, alone)
