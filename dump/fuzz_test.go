@@ -74,7 +74,7 @@ func FuzzIdentify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, head []byte, size int64) {
 		got := dump.Identify(head, size)
-		if got.Text == "" || got.Kernel != (got.Arch != "") {
+		if got.Text == "" || got.Kernel != (got.Arch != "") || got.Kernel && got.User {
 			t.Errorf("Identify(%q…, %d) = %+v", head[:min(len(head), 16)], size, got)
 		}
 		if got.Kernel && !bytes.HasPrefix(head, []byte("PAGEDU")) {
