@@ -43,6 +43,9 @@ func Report(m *kernel.Machine, file, version string) *report.Report {
 	current(m, r)
 	modules(m, r)
 	pressure(m, r)
+	if m.User != nil {
+		userReport(m, c, r)
+	}
 	if len(m.Drivers) > 0 {
 		r.Symbols = &report.Symbols{Note: report.T("No symbols were used: names end at the module, and callers are words found on the stack.")}
 	}

@@ -238,6 +238,7 @@ func openMinidump(r io.ReaderAt, size int64, head []byte) (*File, error) {
 	d.readFigures()
 	d.readComments()
 	d.unmaskWOW64()
+	d.narrow()
 	d.chooseContext()
 	return d.File, nil
 }

@@ -98,6 +98,18 @@ func (d *minidump) readException() {
 	}
 }
 
+// narrow takes off the upper halves of an x86 program's addresses, which some
+// writers extend by their sign.
+func (d *minidump) narrow() {
+	if d.Arch != X86 || d.Exception == nil {
+		return
+	}
+	d.Exception.Address &= 0xffffffff
+	for i := range d.Exception.Parameters {
+		d.Exception.Parameters[i] &= 0xffffffff
+	}
+}
+
 // CrashThread returns the thread of the exception; without one, the thread that
 // had the dump written; without that, the first, which is the program's main
 // thread as a rule. Of one that the list lacks only the number is known. False

@@ -1,6 +1,9 @@
 package win
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // statusNames are the NTSTATUS and exception codes that occur in crashes.
 // Source: ntstatus.h of the Windows SDK.
@@ -147,6 +150,15 @@ var trapNames = []string{
 func TrapName(vector uint64) string {
 	if vector < uint64(len(trapNames)) {
 		return trapNames[vector]
+	}
+	return ""
+}
+
+// ExceptionWord is the name of an NTSTATUS where that is one word of ntstatus.h;
+// "" for codes that programs chose themselves.
+func ExceptionWord(code uint32) string {
+	if name := statusNames[code]; !strings.Contains(name, " ") {
+		return name
 	}
 	return ""
 }
