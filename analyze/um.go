@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"strings"
+
 	"bugcheck/dump"
 	"bugcheck/kernel"
 	"bugcheck/mem"
@@ -138,7 +140,7 @@ func (c *collection) userException(e *dump.ExceptionRecord) {
 		if x, ok := c.m.CPPException(e.Parameters); ok {
 			u.CPP = &CPP{What: x.What}
 			if len(x.Types) > 0 {
-				u.CPP.Type = undname.Name(x.Types[0])
+				u.CPP.Type = cppType(x.Types[0])
 			}
 		}
 	case statusStowed:
@@ -151,6 +153,12 @@ func (c *collection) userException(e *dump.ExceptionRecord) {
 	if c.facts.Exception.Target != nil {
 		c.badOperand()
 	}
+}
+
+// cppType is the name of a type as its type_info has it: .?AVruntime_error@std@@
+// is std::runtime_error.
+func cppType(decorated string) string {
+	return strings.TrimSuffix(undname.Name(decorated), " `RTTI Type Descriptor Name'")
 }
 
 // userStack looks through the frames for what only the whole stack tells.

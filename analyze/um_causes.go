@@ -156,10 +156,22 @@ func judgeFastFail(j *judgement) {
 func judgeHeap(j *judgement) {
 	if h := j.f.User.Heap; h != "" {
 		j.evidence(report.Recorded, report.T("captured memory"), report.T("The heap's own record of it says heap_failure_%s.", h))
+		if t := heapMeaning[h]; !t.IsZero() {
+			j.evidence(report.Derived, report.T("captured memory"), t)
+		}
 	}
 	j.evidence(report.Derived, report.T("exception record"), report.T("The heap checks itself when a block is allocated or freed: the damage was done before, and who stands on the stack is who met it."))
 	j.nearestModule()
 	j.heapBucket()
+}
+
+// heapMeaning are the failures whose names say what was done wrong.
+var heapMeaning = map[string]report.Text{
+	"block_not_busy":              report.T("A block was freed that was not in use: it was freed twice, or the pointer is not one that the heap gave out."),
+	"buffer_overrun":              report.T("A block was written past its end."),
+	"buffer_underrun":             report.T("A block was written before its start."),
+	"entry_corruption":            report.T("The head of a block was overwritten: as a rule the block before it was written past its end."),
+	"multiple_entries_corruption": report.T("The heads of several blocks were overwritten: as a rule a block before them was written past its end."),
 }
 
 func happenedCPP(f *Facts) report.Text {
@@ -180,15 +192,6 @@ func judgeCPP(j *judgement) {
 	if x != nil && x.What != "" {
 		j.evidence(report.Recorded, report.T("captured memory"), report.T("Its message is: %s", x.What))
 	}
-	j.thrown()
-}
-
-// thrown: RaiseException stands at the fault; who threw is the first frame behind
-// the libraries that carry exceptions.
-func (j *judgement) thrown() {
-	if frame, ok := j.faultFrame(); ok && j.f.User.carrier(frame.Image) && len(userCertain(j.f)) < 2 {
-		j.evidence(report.Derived, report.T("stack"), report.T("%s is where every exception is raised from; who threw it stands further down.", frame.Image))
-	}
 }
 
 func judgeCLR(j *judgement) {
@@ -196,7 +199,6 @@ func judgeCLR(j *judgement) {
 		j.evidence(report.Recorded, report.T("exception record"), report.T("Its HRESULT is 0x%08x.", uint32(p[0])))
 	}
 	j.evidence(report.Derived, report.T("exception record"), report.T("Type and message of a .NET exception stand in the managed heap, which needs a .NET debugger (dotnet-dump, SOS), and in the Application log (source .NET Runtime)."))
-	j.thrown()
 }
 
 func judgeStowed(j *judgement) {

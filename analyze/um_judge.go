@@ -35,7 +35,7 @@ type userRule struct {
 	happened func(f *Facts) report.Text // a clause: "it used a null pointer"
 	judge    func(j *judgement)
 	class    func(f *Facts) string // of the bucket, the code behind it left out; "": none is known
-	detector bool                  // who stands on the stack noticed the damage, which another may have done
+	raised   bool                  // a library of Windows raised it for who called; it stands at the fault, as always
 	steps    func(j *judgement) []report.Text
 }
 
@@ -97,9 +97,6 @@ func userCertain(f *Facts) []Frame {
 // userCulprit names the first module on the stack that is not a library working
 // on what its caller handed it.
 func (j *judgement) userCulprit(r userRule) {
-	if r.detector {
-		j.limit(report.Low)
-	}
 	frames := userCertain(j.f)
 	for i, f := range frames {
 		if j.f.User.carrier(f.Image) || userEntry(frames[i:]) {
@@ -109,7 +106,9 @@ func (j *judgement) userCulprit(r userRule) {
 		return
 	}
 	j.decide(report.CauseUnknown, report.Low)
-	if f, ok := j.faultFrame(); ok {
+	if f, ok := j.faultFrame(); ok && r.raised {
+		j.evidence(report.Derived, report.T("stack"), report.T("%s is where every exception is raised from; who raised it stands further down.", f.Image))
+	} else if ok {
 		j.v.Image, j.v.Module, j.v.Symbol = f.Image, f.Module, f.Symbol
 		j.evidence(report.Derived, report.T("stack"), report.T("%s works on what its callers hand it: that the fault is there does not prove that it is to blame.", f.Image))
 	}

@@ -12,16 +12,16 @@ var requestedRule = userRule{happened: happenedRequested, judge: judgeRequestedD
 // userRules by exception code. What each bucket class rests on:
 // docs/minidumps.md.
 var userRules = map[uint32]userRule{
-	statusAccessViolation:    {happened: happenedException, judge: judgeUserAccess, class: classUserAV},
+	statusAccessViolation:    {happened: happenedUserAccess, judge: judgeUserAccess, class: classUserAV},
 	statusInPageError:        {happened: happenedInPage, judge: judgeInPage, steps: inPageSteps},
 	statusStackOverflow:      {happened: happenedStackOverflow, judge: judgeStackOverflow, class: class("STACK_OVERFLOW"), steps: stackSteps},
 	statusStackBufferOverrun: {happened: happenedFastFail, judge: judgeFastFail, class: classFastFail, steps: fastFailSteps},
 	statusFailFast:           {happened: happenedText(report.T("it ended itself, because of an error that it would not go on with")), class: class("FAIL_FAST_EXCEPTION")},
-	statusHeapCorruption:     {happened: happenedText(report.T("its heap was found damaged")), judge: judgeHeap, detector: true, steps: heapSteps},
-	statusCPP:                {happened: happenedCPP, judge: judgeCPP},
-	statusCLR:                {happened: happenedText(report.T("an exception of .NET was not handled")), judge: judgeCLR, steps: clrSteps},
-	statusCLR2:               {happened: happenedText(report.T("an exception of .NET was not handled")), judge: judgeCLR, steps: clrSteps},
-	statusStowed:             {happened: happenedText(report.T("an error in a Windows Runtime call was not handled")), judge: judgeStowed},
+	statusHeapCorruption:     {happened: happenedText(report.T("its heap was found damaged")), judge: judgeHeap, steps: heapSteps},
+	statusCPP:                {happened: happenedCPP, judge: judgeCPP, raised: true},
+	statusCLR:                {happened: happenedText(report.T("an exception of .NET was not handled")), judge: judgeCLR, steps: clrSteps, raised: true},
+	statusCLR2:               {happened: happenedText(report.T("an exception of .NET was not handled")), judge: judgeCLR, steps: clrSteps, raised: true},
+	statusStowed:             {happened: happenedText(report.T("an error in a Windows Runtime call was not handled")), judge: judgeStowed, raised: true},
 	statusBreakpoint:         {happened: happenedText(report.T("it ran into a breakpoint in its code, with no debugger there")), judge: judgeBreakpoint, class: class("BREAKPOINT")},
 	statusWX86Breakpoint:     {happened: happenedText(report.T("it ran into a breakpoint in its code, with no debugger there")), judge: judgeBreakpoint},
 	statusIllegalInstruction: {happened: happenedText(report.T("it ran into bytes that are no instruction of this processor")), judge: judgeIllegal, class: class("ILLEGAL_INSTRUCTION")},
@@ -61,6 +61,13 @@ func happenedText(t report.Text) func(*Facts) report.Text {
 	return func(*Facts) report.Text { return t }
 }
 
+func happenedUserAccess(f *Facts) report.Text {
+	if f.User.At.Kind == PlaceUnloaded {
+		return report.T("it ran into the place of a library that had been unloaded")
+	}
+	return happenedException(f)
+}
+
 // judgeUserAccess says what an access violation touched.
 func judgeUserAccess(j *judgement) {
 	x, u := j.f.Exception, j.f.User
@@ -77,7 +84,9 @@ func judgeUserAccess(j *judgement) {
 		j.evidence(report.Recorded, source, report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones): it does so when a pointer is not canonical, so no pointer at all.", accessWord(x.Access)))
 	} else {
 		j.evidence(report.Recorded, source, report.T("It was an attempt to %s 0x%x.", accessWord(x.Access), *x.Target))
-		j.describeUserTarget(*x.Target)
+		if *x.Target != x.Address || u.At.Kind != PlaceUnloaded {
+			j.describeUserTarget(*x.Target)
+		}
 	}
 	j.judgeOperand()
 	j.judgeFlips()

@@ -51,7 +51,7 @@ func reportStep(j *judgement) report.Text {
 
 func programSteps(j *judgement) []report.Text {
 	steps := []report.Text{updateProgramStep(j)}
-	if x := j.f.Exception; x != nil && x.Code == statusAccessViolation && !(x.Target != nil && *x.Target < nullPages) {
+	if wildPointer(j.f) {
 		steps = append(steps, pageHeapStep(j))
 	}
 	steps = append(steps, localDumpsStep(j), reportStep(j))
@@ -59,6 +59,12 @@ func programSteps(j *judgement) []report.Text {
 		steps = append(steps, memoryTestStep())
 	}
 	return steps
+}
+
+// wildPointer reports an access that overwritten or freed memory can have led to.
+func wildPointer(f *Facts) bool {
+	x := f.Exception
+	return x != nil && x.Code == statusAccessViolation && f.User.At.Kind != PlaceUnloaded && !(x.Target != nil && *x.Target < nullPages)
 }
 
 func heapSteps(j *judgement) []report.Text {
