@@ -58,6 +58,9 @@ func checkOpen(t *testing.T, b []byte) {
 		}
 		return
 	}
+	if file.User != nil { // FuzzMinidump walks those
+		return
+	}
 	if h := damage.HeaderOf(b); file.Header.BugCheckCode != u32(b, h.Code) {
 		t.Errorf("stop code %#x, the header holds %#x", file.Header.BugCheckCode, u32(b, h.Code))
 	}

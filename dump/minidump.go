@@ -3,6 +3,7 @@ package dump
 import (
 	"fmt"
 	"io"
+	"sort"
 	"time"
 
 	"bugcheck/internal/le"
@@ -177,6 +178,7 @@ const (
 	directoryEntrySize   = 0xc
 	maxStreams           = 1024 // writers make some twenty, programs add a few of their own
 	maxString            = 1040 // bytes of a name: twice MAX_PATH characters. Thousands of entries may share one text
+	minTexts             = 1 << 20
 	maxThreads           = 1 << 16
 	maxRanges            = 1 << 22 // runs of memory: a whole process of many GiB has some 100,000
 	maxHandles           = 1 << 14
@@ -208,6 +210,7 @@ type minidump struct {
 	*File
 	u       *User
 	streams map[uint32]Location
+	texts   int64 // bytes of names that may still be read: entries can share one long text
 }
 
 // openMinidump decodes a MINIDUMP_HEADER and what its directory lists. It fails
@@ -217,7 +220,7 @@ func openMinidump(r io.ReaderAt, size int64, head []byte) (*File, error) {
 		return nil, &FormatError{What: fmt.Sprintf("a user-mode minidump cut inside its header: %d of %d bytes", len(head), minidumpHeaderSize)}
 	}
 	u := &User{Flags: le.U64(head, 0x18), file: r, size: size}
-	d := &minidump{File: &File{Kind: Minidump, Size: size, Memory: mem.NewRanges(r, size, nil), User: u}, u: u, streams: map[uint32]Location{}}
+	d := &minidump{File: &File{Kind: Minidump, Size: size, Memory: mem.NewRanges(r, size, nil), User: u}, u: u, streams: map[uint32]Location{}, texts: minTexts + 4*size}
 	d.Header.Time = unixTime(le.U32(head, 0x14))
 	d.readDirectory(le.U32(head, 0xc), le.U32(head, 0x8))
 	if err := d.readSystem(); err != nil {
@@ -349,15 +352,23 @@ func (u *User) bytes(off uint64, n int) []byte {
 
 // text reads a MINIDUMP_STRING: a length in bytes, then UTF-16.
 func (d *minidump) text(off uint32) string {
-	if off == 0 {
-		return ""
-	}
 	b := d.u.bytes(uint64(off), 4)
-	if len(b) < 4 {
+	if off == 0 || len(b) < 4 || !d.mayRead(le.U32(b, 0)) {
 		return ""
 	}
 	b = d.u.bytes(uint64(off)+4, int(min(le.U32(b, 0), maxString)))
 	return win.UTF16(b[:len(b)&^1])
+}
+
+// mayRead takes a name of n bytes off what names may come to in all: four times
+// the file.
+func (d *minidump) mayRead(n uint32) bool {
+	before := d.texts
+	d.texts -= int64(min(n, maxString))
+	if before >= 0 && d.texts < 0 {
+		d.note("names", "They come to more than the file can hold; the rest is left out.")
+	}
+	return d.texts >= 0
 }
 
 // ThreadContext reads the CONTEXT of a thread, at most the 0x4d0 bytes that x64
@@ -403,10 +414,10 @@ func (u *User) ThreadNumbered(id uint32) (UserThread, bool) {
 // RegionAt returns the region of the address space that holds va; false if the
 // dump does not say.
 func (u *User) RegionAt(va mem.VA) (Region, bool) {
-	for _, r := range u.Regions {
-		if va >= r.Base && uint64(va-r.Base) < r.Size {
-			return r, true
-		}
+	i := sort.Search(len(u.Regions), func(i int) bool { return u.Regions[i].Base > va })
+	if i == 0 {
+		return Region{}, false
 	}
-	return Region{}, false
+	r := u.Regions[i-1]
+	return r, uint64(va-r.Base) < r.Size
 }

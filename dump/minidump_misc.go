@@ -52,12 +52,13 @@ func (d *minidump) readSystem() error {
 // guessArch takes the processor from the size of the first thread's context: the
 // three CONTEXTs differ (winnt.h).
 func (d *minidump) guessArch() error {
-	at := uint64(d.streams[streamThreads].Offset)
-	for _, skip := range []uint64{4, 8} { // some writers align the list to 8 bytes
-		b := d.u.bytes(at+skip, minidumpThreadSize)
-		if at == 0 || len(b) < minidumpThreadSize || uint64(le.U32(b, 0x2c)) >= uint64(d.Size) {
-			continue
-		}
+	list := d.streams[streamThreads]
+	at := uint64(list.Offset) + 4
+	if head := d.u.bytes(uint64(list.Offset), 4); len(head) == 4 && uint64(list.Size) == 8+uint64(le.U32(head, 0))*minidumpThreadSize {
+		at += 4 // aligned, see entries
+	}
+	b := d.u.bytes(at, minidumpThreadSize)
+	if list.Offset != 0 && len(b) == minidumpThreadSize && int64(le.U32(b, 0x2c)) < d.Size {
 		switch size := le.U32(b, 0x28); {
 		case size == contextSizeARM64:
 			d.Arch = ARM64
@@ -66,10 +67,10 @@ func (d *minidump) guessArch() error {
 		case size >= contextRead && size < 1<<16:
 			d.Arch = X64
 		}
-		if d.Arch != "" {
-			d.note("system information", "It is missing or damaged: Windows' version is not known, and the processor (%s) was told by the size of the registers.", string(d.Arch))
-			return nil
-		}
+	}
+	if d.Arch != "" {
+		d.note("system information", "It is missing or damaged: Windows' version is not known, and the processor (%s) was told by the size of the registers.", string(d.Arch))
+		return nil
 	}
 	return &FormatError{What: "a user-mode minidump that is damaged: nothing in it tells the processor"}
 }
@@ -174,7 +175,7 @@ func (d *minidump) readCrashpad() {
 // utf8 reads a MinidumpUTF8String: a length in bytes, then the text.
 func (d *minidump) utf8(off uint32) string {
 	b := d.u.bytes(uint64(off), 4+maxString)
-	if off == 0 || len(b) < 4 {
+	if off == 0 || len(b) < 4 || !d.mayRead(uint32(len(b))) {
 		return ""
 	}
 	return win.ASCII(b[4 : 4+min(uint64(le.U32(b, 0)), uint64(len(b)-4))])

@@ -119,7 +119,9 @@ func windbgDump(b *strings.Builder, r *report.Report) {
 		}
 		field(b, "DUMP_FILE_ATTRIBUTES", text)
 	}
-	if r.Thread != nil && r.Thread.Address != 0 {
+	if r.Bugcheck == nil && r.Thread != nil && r.Thread.ID != nil {
+		field(b, "FAULTING_THREAD", fmt.Sprintf("%08x", *r.Thread.ID))
+	} else if r.Thread != nil && r.Thread.Address != 0 {
 		field(b, "FAULTING_THREAD", fmt.Sprintf("%016x", uint64(r.Thread.Address)))
 	}
 }
