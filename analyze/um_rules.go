@@ -102,7 +102,6 @@ func (j *judgement) describeUserTarget(addr uint64) {
 	switch t.Kind {
 	case PlaceNull, PlaceUnloaded, PlaceOneBit, PlaceNonCanonical:
 		j.describeTarget(addr, t.Place, source)
-		return
 	case PlaceSystem:
 		j.evidence(report.Derived, source, report.T("The address belongs to the kernel, where no program may read or write: it is no pointer of this program."))
 		return
