@@ -1,6 +1,10 @@
 package undname
 
-import "strings"
+import (
+	"math"
+	"strconv"
+	"strings"
+)
 
 // kind says what the last part of a name is.
 type kind uint8
@@ -179,9 +183,18 @@ func (p *parser) local() string {
 	if !p.enter() {
 		return ""
 	}
-	s := p.symbol()
-	p.leave()
-	text := "`" + p.nested(&s) + "'::`" + n + "'"
+	defer p.leave()
+	var text string
+	if p.peek() == '?' {
+		s := p.symbol()
+		text = p.nested(&s)
+	} else {
+		// A name of C, which the @ behind all the names ends.
+		i := max(strings.IndexByte(p.rest(), '@'), 0)
+		text = p.in[p.pos : p.pos+i]
+		p.pos += i
+	}
+	text = "`" + text + "'::`" + n + "'"
 	p.spend(len(text))
 	return text
 }
@@ -286,11 +299,29 @@ func (p *parser) argument(b []byte) []byte {
 		return p.writeType(b, p.typ(0))
 	}
 	p.take("$")
-	switch c := p.next(); c {
+	return p.value(b)
+}
+
+// value reads a value: of an argument of a template, or of a part of one that
+// is an object.
+func (p *parser) value(b []byte) []byte {
+	switch p.next() {
 	case '0':
 		return append(b, p.signed()...)
-	case '1', 'H', 'I', 'J':
-		return p.pointerArgument(b, map[byte]int{'H': 1, 'I': 2, 'J': 3}[c])
+	case '1':
+		return p.pointerValue(b, 0)
+	case 'H':
+		return p.pointerValue(b, 1)
+	case 'I':
+		return p.pointerValue(b, 2)
+	case 'J':
+		return p.pointerValue(b, 3)
+	case 'A':
+		bits, _ := p.number()
+		return strconv.AppendFloat(b, float64(math.Float32frombits(uint32(bits))), 'g', -1, 32)
+	case 'B':
+		bits, _ := p.number()
+		return strconv.AppendFloat(b, math.Float64frombits(bits), 'g', -1, 64)
 	case 'E':
 		if p.peek() != '?' {
 			p.fail("no symbol")
@@ -302,9 +333,29 @@ func (p *parser) argument(b []byte) []byte {
 		return p.numbers(b, '{', 2)
 	case 'G':
 		return p.numbers(b, '{', 3)
+	case '2':
+		return p.object(b)
 	}
 	p.fail("no such template argument")
 	return b
+}
+
+// object reads an object: its type, then type and value of each of its parts,
+// up to @.
+func (p *parser) object(b []byte) []byte {
+	b = append(p.writeType(b, p.typ(0)), '{')
+	if !p.enter() {
+		return b
+	}
+	for i := 0; p.err == nil && !p.take("@"); i++ {
+		if i > 0 {
+			b = append(b, p.comma()...)
+		}
+		p.typ(0)
+		b = p.value(b)
+	}
+	p.leave()
+	return append(b, '}')
 }
 
 // inner reads a symbol inside of another.
@@ -317,9 +368,9 @@ func (p *parser) inner() symbol {
 	return s
 }
 
-// pointerArgument reads a pointer to a symbol, or one to a member, whose
+// pointerValue reads a pointer to a symbol, or one to a member, whose
 // class's inheritance asks for some offsets as well.
-func (p *parser) pointerArgument(b []byte, offsets int) []byte {
+func (p *parser) pointerValue(b []byte, offsets int) []byte {
 	open := byte('{')
 	if offsets == 0 {
 		b = append(b, '&')

@@ -16,7 +16,7 @@ func space(b []byte) []byte {
 		return b
 	}
 	switch c := b[len(b)-1]; {
-	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', isDigit(c), c == '>':
+	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', isDigit(c), c == '_', c == '>':
 		return append(b, ' ')
 	}
 	return b

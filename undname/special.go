@@ -120,7 +120,7 @@ func (p *parser) initializer(text string) symbol {
 	if !p.enter() {
 		return symbol{}
 	}
-	member := p.take("?")
+	member := !strings.HasPrefix(p.rest(), "?$") && p.take("?")
 	of := p.declarator(false)
 	p.leave()
 	if p.err != nil {

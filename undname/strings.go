@@ -76,11 +76,9 @@ func (p *parser) literalByte() byte {
 
 // literalText writes a string that has size bytes, of which data is the start.
 func literalText(data []byte, size uint64, wide bool) string {
-	width, open, cut := 1, `"`, size > uint64(len(data))
-	if wide {
-		width, open, cut = 2, `L"`, size > 64
-	} else {
-		width = literalWidth(data, size)
+	width, open, cut := 2, `L"`, size > 64
+	if !wide {
+		width, cut = literalWidth(data, size), size > uint64(len(data))
 		open = map[int]string{1: `"`, 2: `u"`, 4: `U"`}[width]
 	}
 	var b strings.Builder

@@ -53,7 +53,7 @@ func Name(decorated string) string {
 	if len(rest) > 0 && (rest[0] == '#' || rest[0] == '?' && len(rest) > 1 && rest[1] == '#') {
 		rest = strings.Replace(rest, "#", "", 1)
 	}
-	if len(rest) < 2 || rest[0] != '?' && rest[0] != '.' || len(rest) > maxInput {
+	if !strings.HasPrefix(rest, "?") && !strings.HasPrefix(rest, ".?") || len(rest) > maxInput {
 		return decorated
 	}
 	p := parser{in: rest, brief: true}
