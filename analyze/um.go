@@ -14,25 +14,26 @@ import (
 // User is what the verdict on a program may depend on beyond what it has in
 // common with one on a stop code. Facts of kernel dumps have none.
 type User struct {
-	Program    string // the image that the process was started from
-	Reason     string // as crash reporters name it; "" without an exception
-	Parameters []uint64
-	At         Place // what the exception's address points at
-	Target     UserTarget
-	Stack      [2]uint64 // lowest and end of the crashing thread's stack; zero: not known
-	SP         uint64
-	Windows    map[string]bool // images in Windows' own folders; absent: not known where they lie
-	Verifier   bool            // Application Verifier's module is loaded
-	Repeated   Repeated
-	CPP        *CPP
-	Stowed     *Stowed
-	Heap       string // HEAP_FAILURE_TYPE without its prefix
-	Assertion  *dump.Assertion
-	Requester  bool // a thread of the program itself had the dump written
-	Thread     string
-	WaitsIn    string // without an exception: the module that the thread stands in
-	Bad        *BadOperand
-	Flips      []Flip
+	Program     string // the image that the process was started from
+	Reason      string // as crash reporters name it; "" without an exception
+	Parameters  []uint64
+	At          Place // what the exception's address points at
+	Target      UserTarget
+	Stack       [2]uint64 // lowest and end of the crashing thread's stack; zero: not known
+	SP          uint64
+	Windows     map[string]bool // images in Windows' own folders; absent: not known where they lie
+	Verifier    bool            // Application Verifier's module is loaded
+	Repeated    Repeated
+	CPP         *CPP
+	Stowed      *Stowed
+	Heap        string // HEAP_FAILURE_TYPE without its prefix
+	Assertion   *dump.Assertion
+	Requester   bool // a thread of the program itself had the dump written
+	Thread      string
+	WaitsIn     string // without an exception: the module that the thread stands in
+	Instruction string // the one that failed: mov eax,dword ptr [rbx+10h]; "" where its bytes are not in the dump
+	Bad         *BadOperand
+	Flips       []Flip
 }
 
 // UserTarget is what an access violation or in-page error touched.
@@ -64,7 +65,7 @@ type Stowed struct {
 
 // BadOperand is the memory operand of the instruction that failed.
 type BadOperand struct {
-	Text     string // the operand: [rax+10h]
+	Text     string // [rax+10h]
 	Register string // its base, or its index where that alone is bad
 	Value    uint64
 	Address  uint64 // that the operand comes to
@@ -150,9 +151,7 @@ func (c *collection) userException(e *dump.ExceptionRecord) {
 	case statusHeapCorruption:
 		u.Heap = c.m.HeapFailure(e.Parameters)
 	}
-	if c.facts.Exception.Target != nil {
-		c.badOperand()
-	}
+	c.decode()
 }
 
 // cppType is the name of a type as its type_info has it: .?AVruntime_error@std@@
@@ -229,9 +228,6 @@ func (c *collection) hasMemory(addr uint64) bool {
 	n, _ := c.m.Memory.ReadAt(b[:], va)
 	return n == 1
 }
-
-// badOperand is filled in by the instruction's decoding.
-func (c *collection) badOperand() {}
 
 // userReason names an exception as Breakpad's minidump_processor.cc does, with
 // the codes of __fastfail by their FAST_FAIL_ names.

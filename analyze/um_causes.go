@@ -222,6 +222,7 @@ func judgeBreakpoint(j *judgement) {
 }
 
 func judgeIllegal(j *judgement) {
+	j.judgeInstruction()
 	if _, ok := j.faultFrame(); !ok {
 		return
 	}

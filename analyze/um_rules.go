@@ -26,7 +26,7 @@ var userRules = map[uint32]userRule{
 	statusWX86Breakpoint:     {happened: happenedText(report.T("it ran into a breakpoint in its code, with no debugger there")), judge: judgeBreakpoint},
 	statusIllegalInstruction: {happened: happenedText(report.T("it ran into bytes that are no instruction of this processor")), judge: judgeIllegal, class: class("ILLEGAL_INSTRUCTION")},
 	statusPrivileged:         {happened: happenedText(report.T("it ran into an instruction that only Windows itself may use")), judge: judgeIllegal},
-	statusDivideByZero:       {happened: happenedText(report.T("it divided a whole number by zero")), class: class("INTEGER_DIVIDE_BY_ZERO")},
+	statusDivideByZero:       {happened: happenedText(report.T("it divided a whole number by zero")), judge: (*judgement).judgeInstruction, class: class("INTEGER_DIVIDE_BY_ZERO")},
 	statusIntegerOverflow:    {happened: happenedText(report.T("a division came to more than its result can hold"))},
 	statusGuardPage:          {happened: happenedText(report.T("it touched a guard page"))},
 	statusMisaligned:         {happened: happenedText(report.T("it touched an address that is not aligned"))},
@@ -164,23 +164,6 @@ func printableWord(addr uint64) bool {
 		}
 	}
 	return len(s) >= 4
-}
-
-// judgeOperand says which register of the instruction held the bad address.
-func (j *judgement) judgeOperand() {
-	b := j.f.User.Bad
-	if b == nil {
-		return
-	}
-	source := report.T("captured code")
-	switch {
-	case b.Register == "":
-		j.evidence(report.Derived, source, report.T("The instruction uses %s, which comes to 0x%x.", b.Text, b.Address))
-	case b.Bit >= 0:
-		j.evidence(report.Derived, source, report.T("The instruction uses %s; %s holds 0x%x, which is not canonical, but would be if bit %d were flipped: a single wrong bit speaks for faulty memory or a faulty processor.", b.Text, b.Register, b.Value, b.Bit))
-	default:
-		j.evidence(report.Derived, source, report.T("The instruction uses %s; %s holds 0x%x.", b.Text, b.Register, b.Value))
-	}
 }
 
 // judgeFlips says where one wrong bit could have led away from.

@@ -91,7 +91,9 @@ func TestJudge_ProgramBuckets(t *testing.T) {
 func TestJudge_ProgramCulprits(t *testing.T) {
 	app, plugin, lib := context("app.exe", "app", ""), context("plugin.dll", "plugin", ""), context("ucrtbase.dll", "ucrtbase", "memcpy")
 	scanned := Frame{Image: "plugin.dll", Module: "plugin", Trust: report.TrustScan}
-	wild := func(frames ...Frame) Facts { return touched("read", 0x1f2c4d80120, crashed(statusAccessViolation, frames...)) }
+	wild := func(frames ...Frame) Facts {
+		return touched("read", 0x1f2c4d80120, crashed(statusAccessViolation, frames...))
+	}
 	inPage := touched("read", 0x1f2c4d80120, crashed(statusInPageError, app))
 	inPage.User.Parameters = []uint64{0, 0x1f2c4d80120, 0xc000009c}
 	hang := crashed(0, context("ntdll.dll", "ntdll", ""), scanned)
@@ -138,6 +140,7 @@ func TestJudge_ProgramEvidence(t *testing.T) {
 	below := at("write", 0x3e0d5feff0)
 	below.User.Stack, below.User.SP = [2]uint64{0x3e0d5ff000, 0x3e0d600000}, 0x3e0d5ff010
 	operand := at("read", notTold)
+	operand.User.Instruction = "mov ecx,dword ptr [rax+10h]"
 	operand.User.Bad = &BadOperand{Text: "[rax+10h]", Register: "rax", Value: 0x8001f2c4d80120, Bit: 55}
 	for _, tt := range []struct {
 		facts Facts
@@ -157,7 +160,9 @@ func TestJudge_ProgramEvidence(t *testing.T) {
 		{region(0x1000, 4, at("execute", 0x1f2c4d80120)), "no code may run in it", report.Recorded},
 		{flip, "With bit 40 the other way", report.Guessed},
 		{below, "the stack was used up", report.Derived},
-		{operand, "rax holds 0x8001f2c4d80120, which is not canonical, but would be if bit 55", report.Derived},
+		{operand, "The instruction is mov ecx,dword ptr [rax+10h]; rax holds 0x8001f2c4d80120.", report.Derived},
+		{operand, "no canonical address, but would be with bit 55", report.Guessed},
+		{at("read", 0xfeeefeeefeeeff06), "Windows' heap fills memory with that was freed", report.Derived},
 	} {
 		found := false
 		for _, e := range Judge(tt.facts).Evidence {
