@@ -44,6 +44,9 @@ func Report(m *kernel.Machine, file, version string) *report.Report {
 	modules(m, r)
 	pressure(m, r)
 	r.Symbols = symbolState(m, r.Stack)
+	if m.User != nil {
+		userReport(m, c, r)
+	}
 	return r
 }
 
