@@ -73,7 +73,7 @@ func (d *download) finish(ctx context.Context, err error) error {
 			err = closeErr
 		}
 		if err != nil {
-			os.Remove(d.temp)
+			_ = os.Remove(d.temp)
 		}
 	}
 	if err != nil && ctx.Err() != nil {
@@ -95,6 +95,7 @@ func (d *download) try(ctx context.Context, sink *treeStore) (again bool, err er
 	}
 	defer resp.Body.Close()
 	if again, err := d.status(resp); err != nil {
+		drain(resp)
 		return again, err
 	}
 	if d.file == nil {
@@ -105,6 +106,12 @@ func (d *download) try(ctx context.Context, sink *treeStore) (again bool, err er
 	}
 	return d.body(ctx, resp, func() { stall.Reset(wait) })
 }
+
+// maxDrained is how much of a page that nobody needs is read, so that the
+// connection can be used again, bytes.
+const maxDrained = 64 << 10
+
+func drain(resp *http.Response) { _, _ = io.CopyN(io.Discard, resp.Body, maxDrained) }
 
 // header asks for what is missing, if the file is still the same.
 func (d *download) header() http.Header {

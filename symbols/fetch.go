@@ -2,7 +2,6 @@ package symbols
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -89,16 +88,4 @@ func (s *server) state() ServerState {
 	state := s.stats
 	state.URL, state.Err, state.Took = s.shown, s.down, s.took
 	return state
-}
-
-// StatusOf is the word of a report for what came of a search: "pdb" for a file
-// that was found, "mismatched" or "none".
-func StatusOf(err error) string {
-	switch {
-	case err == nil:
-		return "pdb"
-	case errors.Is(err, ErrMismatch):
-		return "mismatched"
-	}
-	return "none"
 }

@@ -34,7 +34,7 @@ func (d *folder) find(ctx context.Context, f *Finder, q Request) (located, error
 	if t.usable() != nil {
 		return located{}, errNotHere
 	}
-	var best error = errNotHere
+	best := errNotHere
 	try := func(at located, err error) (located, bool) {
 		if err != nil && errors.Is(best, errNotHere) {
 			best = err

@@ -66,17 +66,16 @@ func (q Request) check() error {
 // Found is a file whose identity is right.
 type Found struct {
 	io.ReaderAt
-	Size  int64  // bytes
-	Where string // path, or pack and entry
-	close func() error
+	Size  int64    // bytes
+	Where string   // path, or pack and entry
+	file  *os.File // to be closed; nil: memory, or part of a pack
 }
 
 // Close ends the use of the file.
-func (f Found) Close() error {
-	if f.close == nil {
-		return nil
+func (f Found) Close() {
+	if f.file != nil {
+		f.file.Close()
 	}
-	return f.close()
 }
 
 // located is where a file lies whose identity is right: on disk, or open.
@@ -102,7 +101,7 @@ func (l located) open(q Request) (Found, error) {
 		file.Close()
 		return Found{}, &NotFoundError{Request: q, Err: err}
 	}
-	return Found{ReaderAt: file, Size: info.Size(), Where: l.path, close: file.Close}, nil
+	return Found{ReaderAt: file, Size: info.Size(), Where: l.path, file: file}, nil
 }
 
 // errNotHere says that a store does not have a file.

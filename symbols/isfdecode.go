@@ -59,7 +59,7 @@ func unpackISF(r io.ReaderAt, size int64) ([]byte, error) {
 type isfDecoder struct {
 	jsonScanner
 	f     *ISF
-	text  strings.Builder
+	all   strings.Builder   // the names of symbols
 	names map[string]string // one string for each name of a type
 	kind  []byte            // what typeName builds
 }
@@ -96,7 +96,7 @@ func decodeISF(b []byte) (*ISF, error) {
 // finish sorts what was collected.
 func (d *isfDecoder) finish() {
 	f := d.f
-	f.text = d.text.String()
+	f.text = d.all.String()
 	byName := func(a, b symbol) int { return strings.Compare(f.nameOf(a), f.nameOf(b)) }
 	if !slices.IsSortedFunc(f.symbols, byName) { // Volatility writes them sorted
 		slices.SortStableFunc(f.symbols, byName)
@@ -131,7 +131,7 @@ func (d *isfDecoder) pdb(key []byte) {
 	p := &d.f.PDB
 	switch string(key) {
 	case "GUID":
-		guid, ok := guidOf(string(d.textOf()))
+		guid, ok := guidOf(string(d.text()))
 		if !ok {
 			d.fail("a damaged GUID")
 		}
@@ -139,7 +139,7 @@ func (d *isfDecoder) pdb(key []byte) {
 	case "age":
 		p.Age = uint32(d.number())
 	case "database":
-		p.Path = win.Clean(string(d.textOf()))
+		p.Path = win.Clean(string(d.text()))
 	case "machine_type":
 		d.f.Machine = pe.Machine(d.number())
 		d.f.Wide = d.f.Wide || d.f.Machine == pe.X64 || d.f.Machine == pe.ARM64
@@ -147,9 +147,6 @@ func (d *isfDecoder) pdb(key []byte) {
 		d.skip()
 	}
 }
-
-// textOf is text; of a value that is no string, nothing.
-func (d *isfDecoder) textOf() []byte { return d.jsonScanner.text() }
 
 func (d *isfDecoder) baseType(key []byte) {
 	name := string(key)
@@ -170,7 +167,7 @@ func (d *isfDecoder) symbol(name []byte) {
 	address, has := uint64(0), false
 	d.object(func(key []byte) {
 		if string(key) == "address" {
-			address, has = d.number(), true
+			address, has = d.whole()
 		} else {
 			d.skip()
 		}
@@ -178,9 +175,9 @@ func (d *isfDecoder) symbol(name []byte) {
 	if !has || address >= 1<<32 || len(name) == 0 {
 		return // a symbol of another system, or none
 	}
-	start := uint32(d.text.Len())
-	d.text.Write(name)
-	d.f.symbols = append(d.f.symbols, symbol{name: start, end: uint32(d.text.Len()), rva: pe.RVA(address)})
+	start := uint32(d.all.Len())
+	d.all.Write(name)
+	d.f.symbols = append(d.f.symbols, symbol{name: start, end: uint32(d.all.Len()), rva: pe.RVA(address)})
 }
 
 func (d *isfDecoder) userType(name []byte) {
@@ -190,7 +187,7 @@ func (d *isfDecoder) userType(name []byte) {
 		case "size":
 			t.Size = uint32(d.number())
 		case "kind":
-			t.Union = string(d.textOf()) == "union"
+			t.Union = string(d.text()) == "union"
 		case "fields":
 			d.object(func(name []byte) { t.Fields = append(t.Fields, d.field(name)) })
 		default:
@@ -225,9 +222,9 @@ func (d *isfDecoder) fieldType(m *ISFField) []byte {
 	d.object(func(key []byte) {
 		switch string(key) {
 		case "kind":
-			kind = d.textOf()
+			kind = d.text()
 		case "name":
-			name = d.textOf()
+			name = d.text()
 		case "subtype", "type":
 			inner = d.fieldType(m)
 		case "count":

@@ -156,30 +156,24 @@ func (s *jsonScanner) escaped() []byte {
 	return nil
 }
 
-// number reads a whole number that is not negative; other values are passed
-// over and give 0.
-func (s *jsonScanner) number() uint64 {
+// whole reads a whole number that is not negative; any other value is passed
+// over.
+func (s *jsonScanner) whole() (v uint64, ok bool) {
 	if c := s.peek(); c < '0' || c > '9' {
 		s.skip()
-		return 0
+		return 0, false
 	}
-	var v uint64
 	for _, c := range s.word() {
 		if c < '0' || c > '9' || v > (1<<64-10)/10 {
-			return 0
+			return 0, false
 		}
 		v = v*10 + uint64(c-'0')
 	}
-	return v
+	return v, true
 }
 
-func (s *jsonScanner) boolean() bool { return string(s.textOrWord()) == "true" }
-
-func (s *jsonScanner) textOrWord() []byte {
-	switch s.peek() {
-	case '"', '{', '[', 0:
-		s.skip()
-		return nil
-	}
-	return s.word()
+// number is whole; 0 for other values.
+func (s *jsonScanner) number() uint64 {
+	v, _ := s.whole()
+	return v
 }

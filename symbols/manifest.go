@@ -19,7 +19,7 @@ const maxManifest = 100_000
 // file are left out.
 func WriteManifest(w io.Writer, requests []Request) error {
 	b := bufio.NewWriter(w)
-	b.WriteString("# symbol files and images that are needed: name,identity,kind\n")
+	_, _ = b.WriteString("# symbol files and images that are needed: name,identity,kind\n")
 	seen := map[Request]bool{}
 	for _, q := range requests {
 		if !seen[q] && q.check() == nil {

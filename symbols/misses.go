@@ -42,9 +42,20 @@ func (f *Finder) misses(sink *treeStore) *misses {
 	if !m.now.IsZero() && sink.usable() == nil {
 		m.path = filepath.Join(sink.dir, missesName)
 		m.load()
+		sink.sweep(f.opts.Now)
 	}
 	f.missing[sink.dir] = m
 	return m
+}
+
+// sweep removes what downloads left that were killed a day ago or earlier.
+func (t *treeStore) sweep(now time.Time) {
+	left, _ := filepath.Glob(filepath.Join(t.dir, tempName))
+	for _, path := range left {
+		if info, err := os.Stat(path); err == nil && now.Sub(info.ModTime()) > missesExpire {
+			_ = os.Remove(path)
+		}
+	}
 }
 
 func missKey(server string, q Request) string {
@@ -58,7 +69,7 @@ func (m *misses) load() {
 		return
 	}
 	if info.Size() > maxMisses {
-		os.Remove(m.path)
+		_ = os.Remove(m.path)
 		return
 	}
 	b, _ := os.ReadFile(m.path)
@@ -73,7 +84,7 @@ func (m *misses) load() {
 		}
 	}
 	if live == 0 && len(lines) > 1 {
-		os.Remove(m.path)
+		_ = os.Remove(m.path)
 	}
 }
 

@@ -131,5 +131,6 @@ func (f *Finder) decoded(ref ISFRef) *ISF {
 	return isf
 }
 
-// Path is the symbol path that the Finder looks along.
-func (f *Finder) Path() string { return f.opts.Path }
+// Path is the symbol path that the Finder looks along, without the secrets that
+// addresses may hold.
+func (f *Finder) Path() string { return hideSecrets(f.opts.Path) }

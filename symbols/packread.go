@@ -24,6 +24,7 @@ type pack struct {
 	once  sync.Once
 	err   error
 	file  *os.File
+	r     io.ReaderAt // file
 	size  int64
 	names map[string][]*zip.File // by lower-case base name
 	isfs  []*zip.File
@@ -59,7 +60,7 @@ func (p *pack) index(r io.ReaderAt) error {
 	if len(z.File) > maxEntries {
 		return fmt.Errorf("%d entries, more than %d", len(z.File), maxEntries)
 	}
-	p.names = map[string][]*zip.File{}
+	p.r, p.names = r, map[string][]*zip.File{}
 	for _, e := range z.File {
 		name := strings.ToLower(baseName(e.Name))
 		if isISFName(name) {
@@ -142,7 +143,7 @@ func (p *pack) reader(e *zip.File) (io.ReaderAt, int64, error) {
 		if err != nil || size < 0 || at < 0 || at > p.size-size || e.Flags&1 != 0 {
 			return nil, 0, errors.Join(zip.ErrFormat, err)
 		}
-		return io.NewSectionReader(p.file, at, size), size, nil
+		return io.NewSectionReader(p.r, at, size), size, nil
 	}
 	if e.UncompressedSize64 > maxInMemory {
 		return nil, 0, cab.ErrTooLarge

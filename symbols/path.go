@@ -58,20 +58,29 @@ func (f *Finder) parse(path string) error {
 	return nil
 }
 
-// hideSecrets drops what a URL has before its host.
-func hideSecrets(element string) string {
-	parts := strings.Split(element, "*")
-	for i, p := range parts {
-		if !isURL(p) {
-			continue
+// hideSecrets drops user, password and query from the addresses of a path.
+func hideSecrets(path string) string {
+	var out strings.Builder
+	for path != "" {
+		n := strings.IndexAny(path, ";*")
+		if n < 0 {
+			n = len(path)
 		}
-		if u, err := url.Parse(p); err == nil {
-			parts[i] = shownURL(u)
-		} else {
-			parts[i] = "https://…"
+		part := path[:n]
+		if trimmed := strings.Trim(strings.TrimSpace(part), `"`); isURL(trimmed) {
+			part = "https://…"
+			if u, err := url.Parse(trimmed); err == nil {
+				part = shownURL(u)
+			}
 		}
+		out.WriteString(part)
+		if n < len(path) {
+			out.WriteByte(path[n])
+			n++
+		}
+		path = path[n:]
 	}
-	return strings.Join(parts, "*")
+	return out.String()
 }
 
 // cacheElement is what stands behind cache*; nothing means the default cache.

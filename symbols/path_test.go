@@ -88,6 +88,13 @@ func TestOpen_PathErrors(t *testing.T) {
 	}
 }
 
+func TestFinder_PathHasNoSecrets(t *testing.T) {
+	f, err := Open(Options{Path: `d;srv*c*https://me:secret@s.example/x?sig=secret*c2 ;"https://t.example"`, Cache: "c"})
+	if want := `d;srv*c*https://s.example/x*c2 ;https://t.example`; err != nil || f.Path() != want {
+		t.Errorf("%q, %v; want %q", f.Path(), err, want)
+	}
+}
+
 // TestOpen_OneServer: two elements with one address share what is known of it.
 func TestOpen_OneServer(t *testing.T) {
 	f, err := Open(Options{Path: "srv*a*https://s.example/x;srv*b*https://s.example/x;srv*c*https://s.example/y"})

@@ -152,6 +152,7 @@ func (s *server) probe(ctx context.Context, f *Finder) {
 		return
 	}
 	defer resp.Body.Close()
+	drain(resp)
 	// Servers that answer everything with a page are not meant.
 	s.twoTier = resp.StatusCode == http.StatusOK && resp.ContentLength >= 0 && resp.ContentLength <= 64 &&
 		!strings.Contains(resp.Header.Get("Content-Type"), "html")
@@ -223,7 +224,7 @@ func (s *serverStore) file(ctx context.Context, f *Finder, q Request, path strin
 		err = verifyFile(q, at.path, where)
 	}
 	if err != nil {
-		os.Remove(at.path)
+		_ = os.Remove(at.path)
 		return located{}, err
 	}
 	s.mu.Lock()
@@ -265,7 +266,7 @@ func unpackDownload(q Request, at *located, sink *treeStore) error {
 		err = closeErr
 	}
 	in.Close() // Windows removes no open file
-	os.Remove(at.path)
+	_ = os.Remove(at.path)
 	at.path = out.Name()
 	if err != nil {
 		return fmt.Errorf("%s: %w", at.where, err)

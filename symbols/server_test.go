@@ -27,13 +27,22 @@ type fakeServer struct {
 	files map[string][]byte           // below /symbols/
 	hooks map[string]http.HandlerFunc // by the same paths
 
-	mu   sync.Mutex
-	gets map[string]int
+	mu          sync.Mutex
+	gets        map[string]int
+	connections int
 }
 
 func serve(t testing.TB, files map[string][]byte) *fakeServer {
 	s := &fakeServer{files: files, hooks: map[string]http.HandlerFunc{}, gets: map[string]int{}}
-	s.Server = httptest.NewServer(http.HandlerFunc(s.answer))
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.answer))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.mu.Lock()
+			s.connections++
+			s.mu.Unlock()
+		}
+	}
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }
@@ -179,9 +188,8 @@ func TestServer_MissingIsRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	asked := s.total()
-	if asked != 4 { // index2.txt, plain, packed, pointer
-		t.Errorf("%d requests, want 4", asked)
+	if asked := s.total(); asked != 4 || s.connections != 1 { // index2.txt, plain, packed, pointer
+		t.Errorf("%d requests on %d connections, want 4 on 1", asked, s.connections)
 	}
 	for _, tt := range []struct {
 		name string
@@ -200,6 +208,22 @@ func TestServer_MissingIsRemembered(t *testing.T) {
 		}
 	}
 	wantOnly(t, cache, "bugcheck-missing.txt")
+}
+
+// TestServer_LeftoversAreSwept: what killed downloads left is removed after a
+// day.
+func TestServer_LeftoversAreSwept(t *testing.T) {
+	s, cache := serve(t, nil), t.TempDir()
+	old, young := write(t, nil, cache, "bugcheck-1.tmp"), write(t, nil, cache, "bugcheck-2.tmp")
+	now := time.Now()
+	if err := os.Chtimes(old, now.Add(-25*time.Hour), now.Add(-25*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := cached(t, cache, s, symbols.Options{Now: now}).PDB(ctx, sampleID(1, "a.pdb"))
+	if !errors.Is(err, symbols.ErrNotFound) {
+		t.Fatal(err)
+	}
+	wantOnly(t, cache, filepath.Base(young), "bugcheck-missing.txt")
 }
 
 // TestServer_WrongFile is told, and not kept.
@@ -243,7 +267,7 @@ func cut(t *testing.T, data []byte, from, to int, w http.ResponseWriter, partial
 			t.Error(err)
 			return
 		}
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -342,7 +366,7 @@ func TestServer_Stall(t *testing.T) {
 	}
 	start := time.Now()
 	_, err := cached(t, cache, s, symbols.Options{Wait: 40 * time.Millisecond}).PDB(ctx, id)
-	if !errors.Is(err, symbols.ErrUnreachable) || n != 4 {
+	if n := s.count(storePath(id, "sample.pdb")); !errors.Is(err, symbols.ErrUnreachable) || n != 4 {
 		t.Errorf("after %d requests: %v", n, err)
 	}
 	if took := time.Since(start); took > 4*time.Second {
@@ -380,7 +404,7 @@ func refused(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return "http://" + l.Addr().String()
 }
 
@@ -390,14 +414,14 @@ func silent(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			t.Cleanup(func() { c.Close() })
+			t.Cleanup(func() { _ = c.Close() })
 		}
 	}()
 	return "http://" + l.Addr().String()

@@ -244,7 +244,7 @@ func (c chain) keep(f *Finder, q Request, at located) (located, error) {
 	}
 	kept, err := f.defaultCache().put(q, at)
 	if err != nil {
-		os.Remove(at.path)
+		_ = os.Remove(at.path)
 	}
 	return kept, err
 }

@@ -246,7 +246,7 @@ func readPointer(r io.Reader) (string, error) {
 	case "MSG":
 		return "", fmt.Errorf("the store says %q", value)
 	}
-	return "", errors.New("neither PATH: nor MSG:")
+	return "", errors.New("neither PATH nor MSG")
 }
 
 // put copies a file into the store, or moves a download there. Nobody sees a
@@ -259,7 +259,7 @@ func (t *treeStore) put(q Request, at located) (located, error) {
 	kept := located{path: dest, where: dest}
 	if holds(q, dest) {
 		if at.temp {
-			os.Remove(at.path)
+			_ = os.Remove(at.path)
 		}
 		return kept, nil
 	}
@@ -277,7 +277,7 @@ func (t *treeStore) put(q Request, at located) (located, error) {
 	// Windows does not replace a file that another process has open.
 	there := holds(q, dest)
 	if there || !at.temp {
-		os.Remove(source)
+		_ = os.Remove(source)
 	}
 	if there {
 		return kept, nil
@@ -321,7 +321,7 @@ func (t *treeStore) copyOf(q Request, at located) (string, error) {
 		err = closeErr
 	}
 	if err != nil {
-		os.Remove(tmp.Name())
+		_ = os.Remove(tmp.Name())
 		return "", err
 	}
 	return tmp.Name(), nil

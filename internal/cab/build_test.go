@@ -110,7 +110,6 @@ type token struct {
 	slot, extra  int
 	value        int // the bits that follow
 	n            int // bytes of content
-	raw          byte
 }
 
 func lzxBlocks(data []byte, windowBits int, callSize uint32, plan []lzxBlock) []block {
@@ -182,7 +181,7 @@ func (w *lzxWriter) block(kind int, data []byte, at, n int, seen map[[3]byte]int
 		w.raw(data[at : at+n])
 		return
 	}
-	tokens := w.tokens(kind, data, at, n, seen)
+	tokens := w.tokens(data, at, n, seen)
 	mainCount, lengthCount, alignedCount := make([]int, len(w.mains)), make([]int, 249), make([]int, 8)
 	for _, t := range tokens {
 		mainCount[t.main]++
@@ -238,7 +237,7 @@ func (w *lzxWriter) raw(data []byte) {
 
 // tokens finds matches: at the last offsets, or where the same three bytes
 // stood before. None goes past its frame or block.
-func (w *lzxWriter) tokens(kind int, data []byte, at, n int, seen map[[3]byte]int) (list []token) {
+func (w *lzxWriter) tokens(data []byte, at, n int, seen map[[3]byte]int) (list []token) {
 	for end := at + n; at < end; {
 		most := min(end-at, frame-at%frame, 257)
 		t := token{main: int(data[at]), length: -1, n: 1}
