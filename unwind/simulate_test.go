@@ -123,6 +123,7 @@ type step struct {
 	falls   bool     // the next instruction follows
 	ret     bool     // it returns, or jumps to another function
 	switchy bool     // it jumps to somewhere that is not known
+	call    bool
 	problem string
 }
 
@@ -290,9 +291,13 @@ func (o *oracle) function(begin pe.RVA) {
 		return
 	}
 	for rva, s := range states {
-		o.check(begin, rva, s)
+		o.check(begin, rva, s, false)
 		after := *s
-		o.reached += int(o.sim.exec(rva, &after).length)
+		st := o.sim.exec(rva, &after)
+		o.reached += int(st.length)
+		if st.call {
+			o.check(begin, rva+pe.RVA(st.length), &after, true)
+		}
 	}
 }
 
@@ -419,11 +424,11 @@ func kept(m pe.Machine) uint64 {
 	return kept64
 }
 
-// check unwinds from one position.
-func (o *oracle) check(begin, at pe.RVA, s *state) {
+// check unwinds from one position: an instruction, or a return address.
+func (o *oracle) check(begin, at pe.RVA, s *state, returned bool) {
 	o.positions++
 	o.stack.s = s
-	r := Registers{Machine: o.m}
+	r := Registers{Machine: o.m, Returned: returned}
 	for i, v := range s.regs {
 		r.set(i, v.concrete(i))
 	}
