@@ -151,6 +151,38 @@ func TestMachineFrame(t *testing.T) {
 	}
 }
 
+// TestMachineFrame_Epilogue: such a function leaves with iretq, behind its pops
+// and the error code.
+func TestMachineFrame_Epilogue(t *testing.T) {
+	const frame = 0x1010
+	for _, tt := range []struct {
+		name, code string
+		info       []byte
+		sp         map[uint64]uint64 // at each instruction
+	}{
+		{"version 1", "55 90 5d 4883c408 48cf", unwindInfo(1, 0, 1, 0, asm(t, "0150 001a")),
+			map[uint64]uint64{0: frame - 8, 1: frame - 16, 2: frame - 16, 3: frame - 8, 7: frame}},
+		{"version 2", "55 90 5d 48cf", unwindInfo(2, 0, 1, 0, asm(t, "0316 0006 0150 000a")),
+			map[uint64]uint64{0: frame, 1: frame - 8, 2: frame - 8, 3: frame}},
+	} {
+		code := asm(t, tt.code)
+		f := openBytes(t, imageBytes(pe.X64, code, tt.info, words(textRVA, uint32(textRVA+len(code)), rdataRVA)))
+		for at, sp := range tt.sp {
+			m := memory{}
+			m.push(frame, 0xfffff80011112222, 0x10, 0x246, 0x9000, 0x18)
+			m.push(frame-16, 0xbbb, 0xec)
+			if tt.name == "version 2" {
+				m[frame-8] = 0xbbb
+			}
+			caller, saved, err := walker(f, m).step(registers(pe.X64, map[string]uint64{"rip": base + textRVA + at, "rsp": sp, "rbp": 0xbbb}))
+			if err != nil || saved != frame || caller.Returned {
+				t.Errorf("%s at %d: saved at %v, %v", tt.name, at, saved, err)
+			}
+			expect(t, tt.name, caller, map[string]uint64{"rip": 0xfffff80011112222, "rsp": 0x9000, "rbp": 0xbbb})
+		}
+	}
+}
+
 // TestChained: a part of a function, chained to another by way of an indirect
 // entry, saves rbx more.
 func TestChained(t *testing.T) {
