@@ -19,7 +19,7 @@ func (*simARM64) entryState() state {
 		s.regs[i] = value{entry, int64(i)}
 	}
 	s.regs[lr] = value{entry, retval}
-	s.regs[sp] = value{onStack, 0}
+	s.regs[sp] = value{onStack, -8}
 	return s
 }
 

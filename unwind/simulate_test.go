@@ -153,7 +153,7 @@ type oracle struct {
 
 const (
 	base = 0xfffff80012340000
-	top  = 0xffffa00055557008 // the stack pointer at entry
+	top  = 0xffffa00055557008 // the stack pointer at entry, on x64; on ARM64 it is 8 less, a multiple of 16
 
 	entryRet = 0xfffff80099990000 // the return address
 )
@@ -404,11 +404,10 @@ func (o *oracle) isCode(rva pe.RVA) bool {
 
 // returned reports whether the caller's state is there as a return needs it.
 func (o *oracle) returned(s *state) bool {
-	sp := o.sim.sp()
-	if s.regs[sp] != (value{onStack, 0}) {
+	first := o.sim.entryState()
+	if sp := o.sim.sp(); s.regs[sp] != first.regs[sp] {
 		return false
 	}
-	first := o.sim.entryState()
 	for i := range numRegisters {
 		if kept(o.m)>>i&1 != 0 && i != rip && i != pc && s.regs[i] != first.regs[i] && (o.m == pe.X64 && i != rsp || o.m == pe.ARM64 && i >= x19) {
 			return false
@@ -434,7 +433,7 @@ func (o *oracle) check(begin, at pe.RVA, s *state, returned bool) {
 	}
 	pcIndex, want := rip, uint64(top)+8
 	if o.m == pe.ARM64 {
-		pcIndex, want = pc, top
+		pcIndex, want = pc, top-8
 	}
 	r.set(pcIndex, base+uint64(at))
 	got, err := o.walk.Step(r)
