@@ -26,6 +26,8 @@ const (
 	maxFrames = 1024
 	maxScan   = 256 << 10 // bytes of a stack between two frames; the largest kernel stacks have less
 	scanChunk = 512
+
+	commonFrames = 32 // the room that is made at first
 )
 
 // Walk lists the frame of r and its callers, 1024 at most. The error says why a
@@ -33,7 +35,8 @@ const (
 // pointers, by scanning, or by tables again. The walk ends without an error
 // where the stack does: at a return address of zero.
 func (w *Walker) Walk(r Registers) ([]Frame, error) {
-	frames := []Frame{{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext}}
+	w.window.n = 0
+	frames := append(make([]Frame, 0, commonFrames), Frame{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext})
 	var first error
 	for len(frames) < maxFrames {
 		last := &frames[len(frames)-1]
