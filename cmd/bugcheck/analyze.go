@@ -33,9 +33,10 @@ func analyzeCommand() *cobra.Command {
 	var flags analyzeFlags
 	cmd := &cobra.Command{
 		Use:   "analyze FILE|FOLDER…",
-		Short: "Say why Windows crashed",
-		Long: `Analyze opens crash dumps and says what happened, who did it and how sure that
-is, with the evidence. It needs no network and no symbols.
+		Short: "Say why Windows or a program crashed",
+		Long: `Analyze opens crash dumps, of Windows or of a program, and says what happened,
+who did it and how sure that is, with the evidence. It needs no network and no
+symbols.
 
 Dumps inside .zip, .7z, .gz, .zst and .xz files are opened in place; - reads
 standard input; of a folder all dumps in and below it are taken. Several dumps
