@@ -28,6 +28,7 @@ type User struct {
 	Stowed      *Stowed
 	Heap        string // HEAP_FAILURE_TYPE without its prefix
 	Assertion   *dump.Assertion
+	Lost        bool // an exception that the dump had cannot be read, or the dump is cut off
 	Requester   bool // a thread of the program itself had the dump written
 	Thread      string
 	WaitsIn     string // without an exception: the module that the thread stands in
@@ -83,6 +84,7 @@ type Flip struct {
 func collectUser(m *kernel.Machine) *collection {
 	c := &collection{m: m}
 	u := &User{Windows: windowsImages(m), Assertion: m.User.Assertion}
+	u.Lost = m.Exception == nil && (m.User.ExceptionLost || m.Truncated)
 	f := &c.facts
 	f.Arch, f.Build, f.User = string(m.Arch), m.Header.Build, u
 	f.CPUVendor = m.Processor().Vendor

@@ -93,10 +93,10 @@ func classUserAV(f *Facts) string {
 // seen are FAIL_FAST and the name of the check.
 func classFastFail(f *Facts) string {
 	name := strings.TrimPrefix(f.User.Reason, "FAST_FAIL_")
-	switch {
-	case name == f.User.Reason:
+	switch name {
+	case f.User.Reason:
 		return ""
-	case name == "STACK_COOKIE_CHECK_FAILURE":
+	case "STACK_COOKIE_CHECK_FAILURE":
 		return "FAIL_FAST_STACK_BUFFER_OVERRUN_STACK_COOKIE_CHECK_FAILURE_MISSING_GSFRAME"
 	}
 	return "FAIL_FAST_" + name
@@ -104,7 +104,7 @@ func classFastFail(f *Facts) string {
 
 func class(name string) func(*Facts) string { return func(*Facts) string { return name } }
 
-// judgeHeapBucket: who is on the stack only noticed; the debugger names the
+// heapBucket: who is on the stack only noticed; the debugger names the
 // program behind a module of its own making (2 published logs).
 func (j *judgement) heapBucket() {
 	if j.f.User.Program != "" {

@@ -20,6 +20,11 @@ func judgeRequestedDump(j *judgement) {
 	j.waiting()
 }
 
+func judgeLost(j *judgement) {
+	j.decide(report.CauseUnknown, report.Low)
+	j.waiting()
+}
+
 // waiting says where the thread stands that the report shows.
 func (j *judgement) waiting() {
 	frame, ok := j.faultFrame()

@@ -11,12 +11,14 @@ func judgeUser(f *Facts) report.Verdict {
 	j := &judgement{f: f}
 	r := userRule{}
 	switch {
+	case f.User.Lost:
+		r = lostRule
 	case f.Exception == nil:
 		r = requestedRule
 	default:
 		r = userRuleFor(f.Exception.Code)
 	}
-	j.userEvidence(r)
+	j.userEvidence()
 	if r.judge != nil {
 		r.judge(j)
 	}
@@ -40,7 +42,7 @@ type userRule struct {
 }
 
 // userEvidence says what the exception is and where it came from.
-func (j *judgement) userEvidence(r userRule) {
+func (j *judgement) userEvidence() {
 	x, u := j.f.Exception, j.f.User
 	if x == nil {
 		return
@@ -191,6 +193,8 @@ func (j *judgement) userSentence(program any, what report.Text) report.Text {
 	v := &j.v
 	own := strings.EqualFold(v.Image, j.f.User.Program)
 	switch {
+	case j.f.User.Lost:
+		return report.T("%s: the dump is damaged or cut off, and what ended the program can no longer be read in it.", program)
 	case v.Cause == report.CauseRequested:
 		return report.T("%s did not crash: %s.", program, what)
 	case v.Cause == report.CauseStorage:

@@ -9,6 +9,10 @@ import (
 // taken.
 var requestedRule = userRule{happened: happenedRequested, judge: judgeRequestedDump, class: class("BREAKPOINT"), steps: hangSteps}
 
+// lostRule is for a dump whose exception is in a part that is missing: nothing
+// is known of it.
+var lostRule = userRule{judge: judgeLost}
+
 // userRules by exception code. What each bucket class rests on:
 // docs/minidumps.md.
 var userRules = map[uint32]userRule{

@@ -16,18 +16,21 @@ func userSteps(j *judgement, r userRule) []report.Text {
 	return list[:min(len(list), maxSteps)]
 }
 
-// programFile is the program's image for a command line.
+// programFile is the program's image for a command line, which a name out of a
+// dump must not change the meaning of.
 func programFile(j *judgement) string {
-	if p := j.f.User.Program; p != "" && !strings.ContainsAny(p, " \"&|<>^%") {
-		return p
+	p := j.f.User.Program
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("._-+", r)
 	}
-	return "PROGRAM.exe"
+	if p == "" || strings.HasPrefix(p, "-") || strings.ContainsFunc(p, func(r rune) bool { return !plain(r) }) {
+		return "PROGRAM.exe"
+	}
+	return p
 }
 
 func updateProgramStep(j *judgement) report.Text {
-	v := &j.v
-	switch {
-	case v.Cause == report.CauseProgram && v.Image != "" && !strings.EqualFold(v.Image, j.f.User.Program):
+	if v := &j.v; v.Cause == report.CauseProgram && v.Image != "" && !strings.EqualFold(v.Image, j.f.User.Program) {
 		return report.T("Update %s and the software that %s belongs to; if one of them was updated lately, go back to the version before.", programFile(j), v.Image)
 	}
 	return report.T("Update %s; if it was updated lately, go back to the version before.", programFile(j))
@@ -45,7 +48,7 @@ func localDumpsStep(j *judgement) report.Text {
 	return report.T("Have Windows keep full dumps of it: reg add \"HKLM\\SOFTWARE\\Microsoft\\Windows\\Windows Error Reporting\\LocalDumps\\%s\" /v DumpType /t REG_DWORD /d 2 /f; they come to %%LOCALAPPDATA%%\\CrashDumps.", programFile(j))
 }
 
-func reportStep(j *judgement) report.Text {
+func reportStep() report.Text {
 	return report.T("Send this dump and the time of the crash to the maker of the program; it can hold passwords and documents, so not to the public.")
 }
 
@@ -54,7 +57,7 @@ func programSteps(j *judgement) []report.Text {
 	if wildPointer(j.f) {
 		steps = append(steps, pageHeapStep(j))
 	}
-	steps = append(steps, localDumpsStep(j), reportStep(j))
+	steps = append(steps, localDumpsStep(j), reportStep())
 	if len(j.f.User.Flips) == 1 || j.f.User.Bad != nil && j.f.User.Bad.Bit >= 0 {
 		steps = append(steps, memoryTestStep())
 	}
@@ -64,11 +67,11 @@ func programSteps(j *judgement) []report.Text {
 // wildPointer reports an access that overwritten or freed memory can have led to.
 func wildPointer(f *Facts) bool {
 	x := f.Exception
-	return x != nil && x.Code == statusAccessViolation && f.User.At.Kind != PlaceUnloaded && !(x.Target != nil && *x.Target < nullPages)
+	return x != nil && x.Code == statusAccessViolation && f.User.At.Kind != PlaceUnloaded && (x.Target == nil || *x.Target >= nullPages)
 }
 
 func heapSteps(j *judgement) []report.Text {
-	return []report.Text{pageHeapStep(j), updateProgramStep(j), localDumpsStep(j), reportStep(j)}
+	return []report.Text{pageHeapStep(j), updateProgramStep(j), localDumpsStep(j), reportStep()}
 }
 
 func fastFailSteps(j *judgement) []report.Text {
@@ -82,7 +85,7 @@ func stackSteps(j *judgement) []report.Text {
 	return []report.Text{
 		updateProgramStep(j),
 		report.T("What the program was given may nest too deeply: try it without the last document, project or script."),
-		localDumpsStep(j), reportStep(j),
+		localDumpsStep(j), reportStep(),
 	}
 }
 
@@ -95,14 +98,14 @@ func hangSteps(j *judgement) []report.Text {
 	return []report.Text{
 		report.T("If the program hung: take three dumps some seconds apart (procdump -ma -s 5 -n 3 %s) and compare where its main thread stands.", programFile(j)),
 		report.T("Look in this dump at the other threads: one of them may hold what the main thread waits for (bugcheck info lists them)."),
-		updateProgramStep(j), reportStep(j),
+		updateProgramStep(j), reportStep(),
 	}
 }
 
 func clrSteps(j *judgement) []report.Text {
 	return []report.Text{
 		report.T("Look in the Application log for the event of .NET Runtime at that time: it holds type, message and stack of the exception."),
-		updateProgramStep(j), localDumpsStep(j), reportStep(j),
+		updateProgramStep(j), localDumpsStep(j), reportStep(),
 	}
 }
 
@@ -114,5 +117,5 @@ func missingSteps(j *judgement) []report.Text {
 }
 
 func memoryUseSteps(j *judgement) []report.Text {
-	return append(resourceSteps(), updateProgramStep(j), reportStep(j))
+	return append(resourceSteps(), updateProgramStep(j), reportStep())
 }

@@ -100,6 +100,8 @@ func TestJudge_ProgramCulprits(t *testing.T) {
 	hang.Exception, hang.Context.Fault = nil, false
 	unloaded := touched("execute", 0x7ffd31401730, crashed(statusAccessViolation, Frame{Trust: report.TrustContext}))
 	unloaded.User.At = Place{Kind: PlaceUnloaded, Image: "gone.dll", Module: "gone"}
+	lost := crashed(0, context("ntdll.dll", "ntdll", ""))
+	lost.Exception, lost.Context.Fault, lost.User.Lost = nil, false, true
 	for _, tt := range []struct {
 		name                             string
 		facts                            Facts
@@ -112,6 +114,7 @@ func TestJudge_ProgramCulprits(t *testing.T) {
 		{"heap", crashed(statusHeapCorruption, context("ntdll.dll", "ntdll", ""), unwound("plugin.dll", "plugin", "")), report.CauseMemoryCorruption, "", report.Low, "app.exe crashed: its heap"},
 		{"storage", inPage, report.CauseStorage, "", report.Medium, "Storage made app.exe crash: "},
 		{"hang", hang, report.CauseRequested, "", report.High, "app.exe did not crash: "},
+		{"cut off", lost, report.CauseUnknown, "", report.Low, "app.exe: the dump is damaged"},
 		{"unloaded", unloaded, report.CauseProgram, "gone.dll", report.High, "app.exe crashed in gone.dll: it ran into the place"},
 		{"list", failFast(3, crashed(statusStackBufferOverrun, plugin)), report.CauseProgram, "plugin.dll", report.Medium, "app.exe crashed, most likely through plugin.dll: a linked list"},
 		{"no program", program("", wild(Frame{Trust: report.TrustContext})), report.CauseUnknown, "", report.Low, "A program crashed: "},
@@ -187,6 +190,18 @@ func TestJudge_EveryRule(t *testing.T) {
 			if s := v.Summary.String(); !strings.HasPrefix(s, "app.exe ") && !strings.HasPrefix(s, "Storage") || v.Cause == "" || v.Confidence == "" || len(v.NextSteps) == 0 || len(v.Evidence) == 0 {
 				t.Errorf("0x%x: %+v", code, v)
 			}
+		}
+	}
+}
+
+// A program's name goes into command lines only if it is a plain one.
+func TestJudge_ProgramInCommands(t *testing.T) {
+	for name, want := range map[string]string{
+		"app.exe": "app.exe /full", "my app.exe": "PROGRAM.exe /full", "a&del.exe": "PROGRAM.exe /full", "$(x).exe": "PROGRAM.exe /full", "-x.exe": "PROGRAM.exe /full",
+	} {
+		v := Judge(program(name, crashed(statusHeapCorruption)))
+		if step := v.NextSteps[0].String(); !strings.Contains(step, want) {
+			t.Errorf("%s: %s", name, step)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type User struct {
 	// ExceptionThread is the thread of the exception; RequestingThread the one
 	// that had the dump written, DumpThread the one that wrote it (Breakpad).
 	ExceptionThread, RequestingThread, DumpThread *uint32
+	ExceptionLost                                 bool // the directory lists an exception, but it cannot be read
 	WOW64                                         bool // an x86 process, the dump written by a 64-bit program
 	Regions                                       []Region
 	Handles                                       []Handle

@@ -85,6 +85,7 @@ func (d *minidump) readThreadNames() {
 func (d *minidump) readException() {
 	b := d.sized(streamException, 0xa8)
 	if b == nil {
+		_, d.u.ExceptionLost = d.streams[streamException]
 		return
 	}
 	id := le.U32(b, 0)
