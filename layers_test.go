@@ -22,6 +22,7 @@ var layers = map[string]int{
 	"disasm":               0,
 	"mem":                  1,
 	"internal/archive":     1,
+	"internal/cab":         1,
 	"internal/damage":      1,
 	"dump":                 2,
 	"pe":                   2,

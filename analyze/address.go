@@ -17,7 +17,8 @@ const nullPages = 0x10000
 func place(m *kernel.Machine, addr uint64) Place {
 	va := mem.VA(addr)
 	if mod, ok := m.ModuleAt(va); ok {
-		return Place{Kind: PlaceModule, Image: mod.Name, Module: mod.Module, Offset: uint64(va - mod.Base)}
+		symbol, offset := m.NameOf(va)
+		return Place{Kind: PlaceModule, Image: mod.Name, Module: mod.Module, Symbol: symbol, Offset: offset}
 	}
 	if u, ok := m.UnloadedAt(va); ok {
 		return Place{Kind: PlaceUnloaded, Image: u.Name, Module: kernel.ModuleName(u.Name), Offset: uint64(va - u.Start)}
@@ -68,7 +69,7 @@ func canonicalBit(addr uint64, arch dump.Arch) int {
 func (p Place) Text() report.Text {
 	switch p.Kind {
 	case PlaceModule:
-		return report.T("%s+0x%x", p.Module, p.Offset)
+		return report.T("%s", p.at())
 	case PlaceUnloaded:
 		return report.T("where %s was before it was unloaded, +0x%x", p.Image, p.Offset)
 	case PlaceStack:

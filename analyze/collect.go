@@ -200,7 +200,7 @@ func (c *collection) faultAt(pc uint64, source report.Text) {
 
 func (c *collection) startTrap(t kernel.TrapFrame, source report.Text) {
 	c.start(t.Registers, Context{Kind: report.ContextTrapFrame, Address: uint64(t.Address), Source: source})
-	c.skip(uint64(t.Address), 0x190)
+	c.skip(uint64(t.Address), t.Size)
 }
 
 func (c *collection) start(regs report.Registers, from Context) {

@@ -32,7 +32,7 @@ func judgeException(j *judgement) {
 	switch where.Kind {
 	case PlaceModule:
 		j.placed = true
-		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from the instruction at 0x%x, which lies in %s+0x%x.", win.Status(x.Code), x.Address, where.Module, where.Offset))
+		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from the instruction at 0x%x, which lies in %s.", win.Status(x.Code), x.Address, where.at()))
 	case PlaceUnloaded:
 		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from 0x%x, where %s was before it was unloaded: code ran in a driver that was gone.", win.Status(x.Code), x.Address, where.Image))
 		j.convict(where.Image, where.Module, "", report.High)
@@ -63,7 +63,7 @@ func (j *judgement) exceptionPlace() Place {
 	}
 	if len(j.f.Frames) > 0 && j.f.Context.Fault && j.f.Frames[0].Module != "" {
 		f := j.f.Frames[0]
-		return Place{Kind: PlaceModule, Image: f.Image, Module: f.Module, Offset: f.Offset}
+		return Place{Kind: PlaceModule, Image: f.Image, Module: f.Module, Symbol: f.Symbol, Offset: f.Offset}
 	}
 	return Place{}
 }

@@ -71,7 +71,8 @@ type Place struct {
 	Kind   string // a Place* word; "" if nothing is known of it
 	Image  string // PlaceModule, PlaceUnloaded
 	Module string
-	Offset uint64 // from the module's base
+	Symbol string // of code in a module; "" without symbols
+	Offset uint64 // from the symbol, else from the module's base
 	Bit    int    // PlaceOneBit: the bit that would make it canonical
 }
 

@@ -221,16 +221,26 @@ func (j *judgement) contextSource() report.Text {
 	return j.f.Context.Source
 }
 
-// at names the place of a frame: module!symbol+0x1c, module+0x1c.
-func at(f Frame) string {
-	if f.Symbol != "" {
-		return fmt.Sprintf("%s!%s+0x%x", f.Module, f.Symbol, f.Offset)
+// at names the place of a frame.
+func at(f Frame) string { return codeAt(f.Module, f.Symbol, f.Offset) }
+
+// at names a place in a module.
+func (p Place) at() string { return codeAt(p.Module, p.Symbol, p.Offset) }
+
+// codeAt is module!symbol+0x1c, or module+0x1c without a symbol.
+func codeAt(module, symbol string, offset uint64) string {
+	if symbol != "" {
+		return fmt.Sprintf("%s!%s+0x%x", module, symbol, offset)
 	}
-	return fmt.Sprintf("%s+0x%x", f.Module, f.Offset)
+	return fmt.Sprintf("%s+0x%x", module, offset)
 }
 
-// name sets bucket and hash.
+// name sets bucket and hash. A culprit that was found by its module alone gets
+// the function of its first frame that is certain.
 func (j *judgement) name() {
+	if j.v.Symbol == "" && j.v.Module != "" {
+		j.v.Symbol = symbolOf(certain(j.f), j.v.Module)
+	}
 	switch {
 	case j.bucket == noBucket:
 		return
@@ -243,6 +253,16 @@ func (j *judgement) name() {
 		j.bucket = "LKD_" + j.bucket
 	}
 	j.v.Bucket, j.v.BucketHash = j.bucket, BucketHash("km", j.bucket)
+}
+
+// symbolOf is the function of the first frame in a module; "" if there is none.
+func symbolOf(frames []Frame, module string) string {
+	for _, f := range frames {
+		if f.Module == module {
+			return f.Symbol
+		}
+	}
+	return ""
 }
 
 // function is the part of a bucket that names the code.

@@ -110,7 +110,7 @@ func (j *judgement) describeUserTarget(addr uint64) {
 		j.evidence(report.Derived, source, report.T("The address belongs to the kernel, where no program may read or write: it is no pointer of this program."))
 		return
 	case PlaceModule:
-		j.evidence(report.Derived, source, report.T("The address lies in %s+0x%x.", t.Module, t.Offset))
+		j.evidence(report.Derived, source, report.T("The address lies in %s.", t.at()))
 	case PlaceStack:
 		j.evidence(report.Derived, source, report.T("The address lies on the stack of the current thread."))
 	}

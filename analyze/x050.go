@@ -41,7 +41,7 @@ func judge50(j *judgement) {
 	}
 	if where := j.f.Places[2]; where.Kind == PlaceModule {
 		j.placed = true
-		j.evidence(report.Recorded, parameter(3), report.T("The access was made by the instruction at 0x%x, which lies in %s+0x%x.", p[2], where.Module, where.Offset))
+		j.evidence(report.Recorded, parameter(3), report.T("The access was made by the instruction at 0x%x, which lies in %s.", p[2], where.at()))
 	}
 }
 

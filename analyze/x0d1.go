@@ -31,7 +31,7 @@ func judgeAccess(j *judgement) {
 	p := j.f.Parameters
 	if where := j.f.Places[3]; where.Kind == PlaceModule {
 		j.placed = true
-		j.evidence(report.Recorded, parameter(4), report.T("The access was made by the instruction at 0x%x, which lies in %s+0x%x.", p[3], where.Module, where.Offset))
+		j.evidence(report.Recorded, parameter(4), report.T("The access was made by the instruction at 0x%x, which lies in %s.", p[3], where.at()))
 	} else if where.Kind == PlaceUnloaded {
 		j.evidence(report.Recorded, parameter(4), report.T("The instruction at 0x%x lies where %s was before it was unloaded: code ran in a driver that was gone.", p[3], where.Image))
 		j.convict(where.Image, where.Module, "", report.High)
@@ -59,7 +59,7 @@ func (j *judgement) describeTarget(addr uint64, p Place, source report.Text) {
 		j.evidence(report.Derived, source, report.T("The address lies where %s was before it was unloaded.", p.Image))
 		j.suggest(p.Image, report.T("the address that was touched lies where it was before it was unloaded"))
 	case PlaceModule:
-		j.evidence(report.Derived, source, report.T("The address lies in %s+0x%x.", p.Module, p.Offset))
+		j.evidence(report.Derived, source, report.T("The address lies in %s.", p.at()))
 	case PlaceStack:
 		j.evidence(report.Derived, source, report.T("The address lies on the stack of the current thread."))
 	}

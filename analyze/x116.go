@@ -17,7 +17,7 @@ func judge116(j *judgement) {
 		j.evidence(report.Recorded, parameter(2), report.T("The address of the display driver, 0x%x, lies in no loaded driver.", p[1]))
 		return
 	}
-	j.evidence(report.Recorded, parameter(2), report.T("The display driver that did not recover is the one at 0x%x: %s+0x%x.", p[1], where.Module, where.Offset))
+	j.evidence(report.Recorded, parameter(2), report.T("The display driver that did not recover is the one at 0x%x: %s.", p[1], where.at()))
 	if p[2] != 0 && j.f.Code == 0x116 {
 		j.evidence(report.Recorded, parameter(3), report.T("The last attempt to reset the graphics card ended with %s.", win.Status(uint32(p[2]))))
 	}

@@ -12,8 +12,6 @@ import (
 // layout says where fields stand in this kernel's structures, bytes from their
 // start; -1: not known.
 type layout struct {
-	known bool // found in the table by the kernel's structure sizes, not guessed
-
 	// EPROCESS
 	imageFileName, uniqueProcessID int
 	// ETHREAD
@@ -94,13 +92,45 @@ func (l *layout) fromTable(key layoutKey, prcb int, f *dump.File) {
 		if n[1] != key.eprocess || n[4] != key.parentCID {
 			continue
 		}
-		l.known = true
 		l.uniqueProcessID, l.imageFileName = n[5], n[6]
 		if n[2] == key.ethread || sameProcess(f, n[7], n[5]) {
 			l.cid, l.stackBase, l.stackLimit = n[7], n[8], n[9]
 		}
 		if n[3] == prcb {
 			l.savedIRQL = n[12]
+		}
+	}
+}
+
+// types tells where fields of the kernel's structures stand, from its symbols:
+// *symbols.Module.
+type types interface {
+	Field(structure, field string) (offset uint32, ok bool)
+}
+
+// fromTypes takes over what the kernel's own symbols say; it goes before table and
+// debugger data block.
+func (l *layout) fromTypes(t types) {
+	for _, f := range []struct {
+		to               *int
+		structure, field string
+	}{
+		{&l.imageFileName, "_EPROCESS", "ImageFileName"},
+		{&l.uniqueProcessID, "_EPROCESS", "UniqueProcessId"},
+		{&l.parentCID, "_EPROCESS", "InheritedFromUniqueProcessId"},
+		{&l.cid, "_ETHREAD", "Cid"},
+		{&l.stackBase, "_KTHREAD", "StackBase"}, // the ETHREAD begins with its KTHREAD
+		{&l.stackLimit, "_KTHREAD", "StackLimit"},
+		{&l.apcProcess, "_KTHREAD", "ApcState.Process"},
+		{&l.savedIRQL, "_KPRCB", "DebuggerSavedIRQL"},
+		{&l.currentThread, "_KPRCB", "CurrentThread"},
+		{&l.mhz, "_KPRCB", "MHz"},
+		{&l.cpuType, "_KPRCB", "CpuType"},
+		{&l.vendor, "_KPRCB", "VendorString"},
+		{&l.number, "_KPRCB", "Number"},
+	} {
+		if at, ok := t.Field(f.structure, f.field); ok {
+			*f.to = int(at)
 		}
 	}
 }

@@ -13,15 +13,18 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/le"
 	"bugcheck/mem"
+	"bugcheck/symbols"
 )
 
 // Machine is an opened dump: the root object. It is immutable and safe for
 // concurrent use.
 type Machine struct {
 	*dump.File
-	Modules []Module // in load order
-	byBase  []int    // indexes of Modules by rising base
-	layout  layout
+	Modules    []Module          // in load order
+	SymbolPath string            // where symbols were looked for; "": nowhere
+	byBase     []int             // indexes of Modules by rising base
+	symbols    []*symbols.Module // as Modules; nil: not looked for
+	layout     layout
 	// kernelData is a stretch of the kernel image that holds variables, not code.
 	kernelData Span
 }
@@ -96,12 +99,20 @@ func ModuleName(image string) string {
 
 // ModuleAt returns the module that va lies in.
 func (m *Machine) ModuleAt(va mem.VA) (Module, bool) {
+	if i, ok := m.moduleIndex(va); ok {
+		return m.Modules[i], true
+	}
+	return Module{}, false
+}
+
+// moduleIndex is the index of the module that va lies in.
+func (m *Machine) moduleIndex(va mem.VA) (int, bool) {
 	i := sort.Search(len(m.byBase), func(i int) bool { return m.Modules[m.byBase[i]].Base > va })
 	if i == 0 {
-		return Module{}, false
+		return 0, false
 	}
-	mod := m.Modules[m.byBase[i-1]]
-	return mod, va < mod.End()
+	i = m.byBase[i-1]
+	return i, va < m.Modules[i].End()
 }
 
 // ModuleNamed returns the module with an image name, in any case.

@@ -28,12 +28,6 @@ var (
 		{"eip", 0xb8}, {"esp", 0xc4}, {"ebp", 0xb4}, {"efl", 0xc0},
 	}
 	contextARM64 = arm64Fields()
-	// A page-fault trap frame does not save rbx, rsi, rdi and r12 to r15: they
-	// are left out, so that nobody takes the stale words there for registers.
-	trapX64 = []field{
-		{"rax", 0x30}, {"rcx", 0x38}, {"rdx", 0x40}, {"rip", 0x168}, {"rsp", 0x180}, {"rbp", 0x158},
-		{"r8", 0x48}, {"r9", 0x50}, {"r10", 0x58}, {"r11", 0x60},
-	}
 )
 
 func arm64Fields() []field {
@@ -49,7 +43,6 @@ const (
 	contextSizeX64   = 0x100
 	contextSizeARM64 = 0x110
 	contextSizeX86   = 0xcc
-	trapSizeX64      = 0x190 // dt nt!_KTRAP_FRAME, unchanged from 7601 to 26100
 )
 
 func (m *Machine) contextFields() ([]field, int) {
@@ -115,62 +108,4 @@ func (m *Machine) ExceptionRecordAt(va mem.VA) (*dump.ExceptionRecord, error) {
 		return nil, fmt.Errorf("exception record at %v: %w", va, err)
 	}
 	return decode(b), nil
-}
-
-// TrapFrame is a KTRAP_FRAME: the registers that a fault saved, some of them.
-type TrapFrame struct {
-	Address      mem.VA
-	Registers    report.Registers
-	FaultAddress uint64
-	ErrorCode    uint64
-	FromUser     bool // the fault came from user mode
-}
-
-// TrapFrameAt reads an x64 KTRAP_FRAME.
-func (m *Machine) TrapFrameAt(va mem.VA) (TrapFrame, error) {
-	if m.Arch != dump.X64 {
-		return TrapFrame{}, fmt.Errorf("trap frame at %v: only x64 trap frames are decoded, this is %s", va, m.Arch)
-	}
-	b, err := mem.Read(m.Memory, va, trapSizeX64)
-	if err != nil {
-		return TrapFrame{}, fmt.Errorf("trap frame at %v: %w", va, err)
-	}
-	return m.trapFrame(b, va), nil
-}
-
-func (m *Machine) trapFrame(b []byte, va mem.VA) TrapFrame {
-	regs := append(m.decode(b, trapX64), report.Register{Name: "efl", Value: uint64(le.U32(b, 0x178))})
-	return TrapFrame{
-		Address:      va,
-		Registers:    regs,
-		FaultAddress: le.U64(b, 0xd0),
-		ErrorCode:    le.U64(b, 0x160),
-		FromUser:     le.U16(b, 0x170)&3 == 3,
-	}
-}
-
-// FindTrapFrame looks in the captured stack for the KTRAP_FRAME of a fault at
-// pc: the words rip, cs, flags, rsp and ss as the processor pushes them, in a
-// stack that reaches up to rsp. False if there is none.
-func (m *Machine) FindTrapFrame(pc mem.VA) (TrapFrame, bool) {
-	if m.Arch != dump.X64 || pc == 0 {
-		return TrapFrame{}, false
-	}
-	b := m.Blocks.Stack
-	for at := 0; at+trapSizeX64 <= len(b); at += 8 {
-		frame := b[at : at+trapSizeX64]
-		if mem.VA(le.U64(frame, 0x168)) != pc || !isMachineFrame(frame) {
-			continue
-		}
-		return m.trapFrame(frame, m.Blocks.StackTop+mem.VA(at)), true
-	}
-	return TrapFrame{}, false
-}
-
-// isMachineFrame checks the selectors that x64 Windows runs with (0x10/0x18 in
-// the kernel, 0x33/0x2b in user mode) and the flag bit that is always set.
-func isMachineFrame(b []byte) bool {
-	cs, ss, flags := le.U16(b, 0x170), le.U16(b, 0x188), le.U32(b, 0x178)
-	kernelCS := cs == 0x10 && (ss == 0x18 || ss == 0)
-	return (kernelCS || cs == 0x33 && ss == 0x2b) && flags&2 != 0 && le.U64(b, 0x180)%8 == 0
 }

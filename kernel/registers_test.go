@@ -175,33 +175,72 @@ func TestTrapFrameAt(t *testing.T) {
 	}
 }
 
-// Of the other architectures no trap frame is decoded: an error, not garbage.
+// What a trap frame of ARM64 or x86 saves, from the kernel and from user mode.
 func TestTrapFrameAt_OtherArchitectures(t *testing.T) {
 	for _, b := range []*lab.Build{lab.Windows22000ARM64, lab.Windows26100ARM64, lab.Windows17763X86} {
 		d := lab.HighIRQLKernel(b)
-		m := open(t, d)
-		if f, err := m.TrapFrameAt(mem.VA(d.Stack.Address)); err == nil || mem.IsMissing(err) || f.Registers != nil {
-			t.Errorf("%v: TrapFrameAt = %+v, %v; want an error that says so", b, f, err)
+		va := d.Stack.Base - 0x800
+		for _, user := range []bool{false, true} {
+			want, trap := registers(distinct(b)), lab.Trap{FaultAddress: 0x1234567890, ErrorCode: 0x2b}
+			frame := trapOf(distinct(b), user).TrapFrame(trap)
+			d.Stack.Contents = append(d.Stack.Contents, lab.Block{Address: va, Data: frame})
+			if isX86(d) {
+				trap.FaultAddress = 0 // not saved
+				if !user {
+					want["esp"] = va + 0x74 // the frame ends where the stack stood
+				}
+			}
+			for i := 19; i <= 28; i++ {
+				delete(want, fmt.Sprintf("x%d", i)) // not saved
+			}
+			got, err := open(t, d).TrapFrameAt(mem.VA(va))
+			if err != nil || got.FaultAddress != trap.FaultAddress || got.ErrorCode != trap.ErrorCode || got.FromUser != user {
+				t.Fatalf("%v: TrapFrameAt = %+v, %v; want %+v, user %v", b, got, err, trap, user)
+			}
+			checkRegisters(t, b.String(), got.Registers, want)
 		}
-		if f, ok := m.FindTrapFrame(mem.VA(d.Parameters[3])); ok {
-			t.Errorf("%v: FindTrapFrame = %+v, want none", b, f)
+		if _, err := open(t, d).TrapFrameAt(mem.VA(d.Stack.Base - 0x20)); !mem.IsMissing(err) {
+			t.Errorf("%v: a frame that ends behind the stack: %v, want a fault", b, err)
 		}
 	}
 }
 
+// trapOf marks registers as those of user mode, or not.
+func trapOf(r lab.Registers, user bool) lab.Registers {
+	switch r := r.(type) {
+	case lab.ARM64:
+		if user {
+			r.Cpsr = 0x60000000
+		}
+		return r
+	case lab.X86:
+		r.User = user
+		return r
+	}
+	return r
+}
+
 func TestFindTrapFrame(t *testing.T) {
-	for _, b := range []*lab.Build{lab.Windows17763, lab.Windows19041, lab.Windows26100} {
+	for _, b := range builds {
 		d := lab.HighIRQLKernel(b)
 		m := open(t, d)
 		f, ok := m.FindTrapFrame(mem.VA(d.Parameters[3]))
-		if pc, _ := f.Registers.PC(); !ok || pc != d.Parameters[3] || f.FaultAddress != d.Parameters[0] || f.FromUser {
+		target := d.Parameters[0]
+		if isX86(d) {
+			target = 0
+		}
+		if pc, _ := f.Registers.PC(); !ok || pc != d.Parameters[3] || f.FaultAddress != target || f.FromUser {
 			t.Errorf("%v: FindTrapFrame(%#x) = %+v, %v; want the fault of parameter 1", b, d.Parameters[3], f, ok)
 		}
 		if at, err := m.TrapFrameAt(f.Address); err != nil || fmt.Sprint(at) != fmt.Sprint(f) {
 			t.Errorf("%v: TrapFrameAt(%v) = %+v, %v; want the same frame", b, f.Address, at, err)
 		}
-		user, ok := m.FindTrapFrame(mem.VA(0x7ffd5a2a0a84)) // where the lab's thread entered the kernel
-		if !ok || user.Address != mem.VA(d.Thread.TrapFrame) || !user.FromUser {
+		entered := mem.VA(0x7ffd5a2a0a84) // where the lab's thread entered the kernel
+		if isX86(d) {
+			entered = 0x77a51c0c
+		}
+		user, ok := m.FindTrapFrame(entered)
+		if arm64 := d.Build == lab.Windows22000ARM64 || d.Build == lab.Windows26100ARM64; !arm64 && (!ok || user.Address != mem.VA(d.Thread.TrapFrame) || !user.FromUser) {
 			t.Errorf("%v: the system call's frame = %+v, %v; want %#x from user mode", b, user, ok, d.Thread.TrapFrame)
 		}
 		for _, pc := range []uint64{0, 1, d.Parameters[3] + 1, d.Drivers[0].Base} {

@@ -4,16 +4,10 @@ import (
 	"bytes"
 
 	"bugcheck/dump"
-	"bugcheck/internal/le"
 	"bugcheck/mem"
+	"bugcheck/pe"
 	"bugcheck/report"
-)
-
-// Limits on a stack walk: kernel stacks are 24 KiB, 72 KiB when expanded; a
-// walk that names more frames than this has lost its way.
-const (
-	maxFrames = 1024
-	maxScan   = 256 << 10 // bytes of stack looked through
+	"bugcheck/unwind"
 )
 
 // imageHeader is the part of an image in front of its first section; nothing
@@ -24,45 +18,75 @@ const imageHeader = 0x1000
 // it are not return addresses.
 type Span struct{ Start, End mem.VA }
 
-// Stack lists the callers that registers and memory show: the frame that the
-// registers stand in, then frames by frame pointers where the architecture keeps
-// them (ARM64, x86), then words on the stack that could be return addresses.
-// skip names structures that lie on the stack.
+// Stack lists the callers: the frame that the registers stand in, then what the
+// unwind tables of the images say, where there are images; else the chain of frame
+// pointers where the architecture keeps one (ARM64, x86), and words on the stack
+// that could be return addresses. skip names structures that lie on the stack.
 func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 	pc, okPC := regs.PC()
-	sp, okSP := regs.SP()
+	_, okSP := regs.SP()
 	if !okPC || !okSP || pc == 0 {
 		return nil
 	}
-	frames := []report.Frame{m.frame(mem.VA(pc), mem.VA(sp), report.TrustContext)}
-	from := mem.VA(sp)
-	if m.Arch != dump.X64 {
-		frames, from = m.framePointers(frames, regs)
-	} else if ret, ok := m.certainReturn(mem.VA(pc), from); ok {
-		from += 8
-		frames = append(frames, m.frame(ret, from, report.TrustUnwind))
+	w := &unwind.Walker{Stack: stackReader{m: m, skip: skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
+	start := unwind.FromReport(machines[m.Arch], regs)
+	var frames []report.Frame
+	if caller, ok := m.untouched(start); ok {
+		frames = m.describe(frames, unwind.Frame{PC: start.PC(), SP: start.SP(), Registers: start, Trust: report.TrustContext})
+		start = caller
 	}
-	return m.scan(frames, from, skip)
+	callers, _ := w.Walk(start) // what it could not unwind it marks
+	for i, f := range callers {
+		if i == 0 && len(frames) > 0 {
+			f.Trust = report.TrustUnwind
+		}
+		frames = m.describe(frames, f)
+	}
+	return frames
+}
+
+var machines = map[dump.Arch]pe.Machine{dump.X64: pe.X64, dump.ARM64: pe.ARM64, dump.X86: pe.X86}
+
+// unwindModule is the module that an address lies in, as unwinding needs it.
+func (m *Machine) unwindModule(va mem.VA) (unwind.Module, bool) {
+	i, ok := m.moduleIndex(va)
+	if !ok {
+		return unwind.Module{}, false
+	}
+	mod := unwind.Module{Base: m.Modules[i].Base}
+	if s := m.Symbols(i); s != nil {
+		mod.Image = s.Image
+		if s.PDB != nil {
+			mod.Frames = s.PDB
+		}
+	}
+	return mod, true
 }
 
 // functionAlignment is that of function entries in images that Microsoft's
 // compiler makes, bytes.
 const functionAlignment = 16
 
-// certainReturn is the return address that stands at the stack pointer where
-// nothing is guessed about it: pc is the first instruction of a function, or no
-// code at all (a call went through a bad pointer).
-func (m *Machine) certainReturn(pc, sp mem.VA) (mem.VA, bool) {
-	ret, err := mem.ReadVA(m.Memory, sp)
+// untouched finds the caller of code that has moved nothing yet, where its image
+// is not at hand: the captured code at pc begins a function, so that the return
+// address stands at the stack pointer and no register has changed.
+func (m *Machine) untouched(r unwind.Registers) (unwind.Registers, bool) {
+	mod, ok := m.unwindModule(r.PC())
+	if m.Arch != dump.X64 || !ok || mod.Image != nil {
+		return r, false
+	}
+	ret, err := mem.ReadVA(m.Memory, r.SP())
 	if err != nil || !m.mayReturnTo(ret) {
-		return 0, false
+		return r, false
 	}
-	if _, inModule := m.ModuleAt(pc); !inModule {
-		_, err := mem.Read(m.Memory, ret-longestCall, longestCall)
-		return ret, err == nil // mayReturnTo has found a call there
+	code, err := mem.Read(m.Memory, r.PC(), 5)
+	if err != nil || r.PC()%functionAlignment != 0 || !beginsFunction(code) {
+		return r, false
 	}
-	code, err := mem.Read(m.Memory, pc, 5)
-	return ret, err == nil && pc%functionAlignment == 0 && beginsFunction(code)
+	r.Set("rip", uint64(ret))
+	r.Set("rsp", uint64(r.SP()+8))
+	r.Returned = true
+	return r, true
 }
 
 // beginsFunction knows how KeBugCheckEx and KeBugCheck begin, where the context
@@ -72,38 +96,55 @@ func beginsFunction(code []byte) bool {
 	return bytes.HasPrefix(code, []byte{0x48, 0x89, 0x4c, 0x24, 0x08}) || bytes.HasPrefix(code, []byte{0x48, 0x83, 0xec, 0x28})
 }
 
-// frame describes an address of code.
-func (m *Machine) frame(pc, sp mem.VA, trust string) report.Frame {
-	f := report.Frame{Address: report.Hex(pc), StackPointer: report.Hex(sp), Trust: trust}
-	if mod, ok := m.ModuleAt(pc); ok {
-		off := report.Hex(pc - mod.Base)
-		f.Image, f.Module, f.Offset = mod.Name, mod.Module, &off
-	}
-	return f
-}
-
-// framePointers follows the chain of saved frame pointers: each record is the
-// caller's frame pointer and the return address. It returns the address behind
-// the last record, from where on only scanning helps.
-func (m *Machine) framePointers(frames []report.Frame, regs report.Registers) ([]report.Frame, mem.VA) {
-	sp, _ := regs.SP()
-	fp, ok := regs.Get("fp")
+// describe adds a frame to list by its names, behind the functions that are
+// inlined in it. A return address stands behind the call: it is looked up by the
+// byte before it.
+func (m *Machine) describe(list []report.Frame, f unwind.Frame) []report.Frame {
+	out := report.Frame{Address: report.Hex(f.PC), StackPointer: report.Hex(f.SP), Trust: f.Trust}
+	i, ok := m.moduleIndex(f.PC)
 	if !ok {
-		fp, ok = regs.Get("ebp")
+		return append(list, out)
 	}
-	width := mem.VA(m.Arch.PointerSize())
-	at, end := mem.VA(fp), mem.VA(sp)
-	for ok && len(frames) < maxFrames && at >= end && at%width == 0 {
-		next, err1 := m.pointer(at)
-		ret, err2 := m.pointer(at + width)
-		ret = m.code(ret)
-		if _, inModule := m.ModuleAt(ret); err1 != nil || err2 != nil || !inModule {
+	mod, rva := m.Modules[i], pe.RVA(f.PC-m.Modules[i].Base)
+	off := report.Hex(rva)
+	out.Image, out.Module, out.Offset = mod.Name, mod.Module, &off
+	s := m.Symbols(i)
+	if s == nil {
+		return append(list, out)
+	}
+	back := pe.RVA(0)
+	if f.Registers.Returned && rva > 0 {
+		back = 1
+	}
+	for _, p := range s.Places(rva - back) {
+		named := out
+		named.Symbol, named.File, named.Line, named.Inline = p.Symbol, p.File, int(p.Line), p.Inline
+		named.Offset = nil
+		if !p.Inline {
+			off := report.Hex(p.Offset + uint32(back))
+			named.Offset = &off
+			out = named
 			break
 		}
-		frames = append(frames, m.frame(ret, at+2*width, report.TrustFramePointer))
-		end, at = at+2*width, next
+		list = append(list, named)
 	}
-	return frames, end
+	return append(list, out)
+}
+
+// NameOf is the function that an address of code lies in, and the offset from its
+// start; without symbols "" and the offset from the module's base.
+func (m *Machine) NameOf(va mem.VA) (symbol string, offset uint64) {
+	i, ok := m.moduleIndex(va)
+	if !ok {
+		return "", 0
+	}
+	rva := pe.RVA(va - m.Modules[i].Base)
+	if s := m.Symbols(i); s != nil {
+		if name, offset, ok := s.Name(rva); ok {
+			return name, uint64(offset)
+		}
+	}
+	return "", uint64(rva)
 }
 
 // code strips the pointer authentication bits that ARM64 keeps above bit 47 of
@@ -115,115 +156,86 @@ func (m *Machine) code(va mem.VA) mem.VA {
 	return va
 }
 
-// scan adds the words above sp that could be return addresses.
-func (m *Machine) scan(frames []report.Frame, sp mem.VA, skip []Span) []report.Frame {
-	width := mem.VA(m.Arch.PointerSize())
-	sp = (sp + width - 1) &^ (width - 1)
-	b := m.stackBytes(sp)
-	for at := mem.VA(0); at+width <= mem.VA(len(b)) && len(frames) < maxFrames; at += width {
-		word := mem.VA(le.U32(b, int(at)))
-		if width == 8 {
-			word = m.code(mem.VA(le.U64(b, int(at))))
-		}
-		if m.mayReturnTo(word) && !inSpans(sp+at, skip) {
-			frames = append(frames, m.frame(word, sp+at+width, report.TrustScan))
-		}
-	}
-	return frames
+// stackReader is the machine's memory as a walk should see it: structures that
+// are known to lie on the stack read as zero, and the current thread's stack ends
+// at its base.
+type stackReader struct {
+	m    *Machine
+	skip []Span
 }
 
-// stackBytes reads the stack from sp up, as far as it was captured and as the
-// thread's stack reaches.
-func (m *Machine) stackBytes(sp mem.VA) []byte {
-	n := uint64(maxScan)
-	if base, ok := m.stackBase(); ok && base > sp && uint64(base-sp) < n {
-		n = uint64(base - sp)
+func (r stackReader) ReadAt(p []byte, va mem.VA) (int, error) {
+	base, ok := r.m.stackBase()
+	want := len(p)
+	if ok && va <= base && base-va < maxStack && mem.VA(len(p)) > base-va {
+		p = p[:base-va]
 	}
-	b := make([]byte, n)
-	got, _ := m.Memory.ReadAt(b, sp)
-	return b[:got]
+	n, err := r.m.Memory.ReadAt(p, va)
+	if err == nil && n < want {
+		err = &mem.Fault{Address: base, Reason: "lies past the base of the stack"}
+	}
+	for _, s := range r.skip {
+		for at := max(s.Start, va); at < min(s.End, va+mem.VA(n)); at++ {
+			p[at-va] = 0
+		}
+	}
+	return n, err
 }
 
 // mayReturnTo reports whether an address could be one that a call returns to:
 // inside a module, behind its header, outside its unwind table, and, where the
-// code in front of it was captured, behind a call.
+// code in front of it is at hand, behind a call.
 func (m *Machine) mayReturnTo(va mem.VA) bool {
-	mod, ok := m.ModuleAt(va)
-	if !ok || va < mod.Base+imageHeader {
+	i, ok := m.moduleIndex(va)
+	if !ok || va < m.Modules[i].Base+imageHeader {
 		return false
 	}
+	mod := m.Modules[i]
 	if va >= m.kernelData.Start && va < m.kernelData.End {
 		return false
 	}
 	if mod.ExceptionTable != 0 && va >= mod.ExceptionTable && va < mod.ExceptionTable+mem.VA(mod.ExceptionSize) {
 		return false
 	}
-	if m.Arch == dump.ARM64 {
-		return va%4 == 0 && m.followsCallARM64(va)
+	if m.Arch == dump.ARM64 && va%4 != 0 || !m.mayExecute(va, i) {
+		return false
 	}
-	return m.followsCallX86(va)
+	b, ok := m.codeBefore(va, i)
+	return !ok || unwind.FollowsCall(machines[m.Arch], b)
 }
 
-// longestCall is the length of the longest x64 call that ends at a return
-// address: FF /2 with SIB, displacement and a prefix.
-const longestCall = 8
+// executable is IMAGE_SCN_MEM_EXECUTE of a section (winnt.h).
+const executable = 0x20000000
 
-// followsCallX86 checks the bytes before va; code that was not captured passes.
-func (m *Machine) followsCallX86(va mem.VA) bool {
-	b, err := mem.Read(m.Memory, va-longestCall, longestCall)
-	if err != nil {
+// mayExecute reports that nothing is known against running the code at an address:
+// it lies in a section of its image that holds code, where the image is at hand.
+func (m *Machine) mayExecute(va mem.VA, index int) bool {
+	found := m.Symbols(index)
+	if found == nil || found.Image == nil {
 		return true
 	}
-	if b[longestCall-5] == 0xe8 {
-		return true
-	}
-	for n := 2; n < longestCall; n++ {
-		if b[longestCall-n] == 0xff && callLength(b[longestCall-n:]) == n {
-			return true
+	sections, err := found.Image.Sections()
+	rva := pe.RVA(va - m.Modules[index].Base)
+	for _, s := range sections {
+		if rva >= s.RVA && rva-s.RVA < pe.RVA(s.VirtualSize) {
+			return s.Characteristics&executable != 0
 		}
 	}
-	return false
+	return err != nil
 }
 
-// callLength is the length of an indirect call (FF /2) at the start of b, or 0.
-func callLength(b []byte) int {
-	if len(b) < 3 {
-		b = append(b[:len(b):len(b)], 0)
+// codeBefore is the code in front of an address: as it was captured, else as it
+// stands in the image.
+func (m *Machine) codeBefore(va mem.VA, index int) ([]byte, bool) {
+	b := make([]byte, unwind.LongestCall)
+	at := va - unwind.LongestCall
+	if _, err := m.Memory.ReadAt(b, at); err == nil {
+		return b, true
 	}
-	modrm := b[1]
-	mod, reg, rm := modrm>>6, modrm>>3&7, modrm&7
-	if reg != 2 {
-		return 0
+	s := m.Symbols(index)
+	if s == nil || s.Image == nil {
+		return nil, false
 	}
-	n := 2
-	noBase := mod == 0 && rm == 5 // RIP-relative
-	if mod != 3 && rm == 4 {
-		n++
-		noBase = mod == 0 && b[2]&7 == 5
-	}
-	switch {
-	case mod == 1:
-		n++
-	case mod == 2 || noBase:
-		n += 4
-	}
-	return n
-}
-
-// followsCallARM64 checks for BL, BLR or an authenticated BLR before va.
-func (m *Machine) followsCallARM64(va mem.VA) bool {
-	op, err := mem.ReadU32(m.Memory, va-4)
-	if err != nil {
-		return true
-	}
-	return op>>26 == 0x25 || op&0xfffffc1f == 0xd63f0000 || op&0xfefff800 == 0xd63f0800
-}
-
-func inSpans(va mem.VA, spans []Span) bool {
-	for _, s := range spans {
-		if va >= s.Start && va < s.End {
-			return true
-		}
-	}
-	return false
+	_, err := s.Image.ReadAt(b, pe.RVA(at-m.Modules[index].Base))
+	return b, err == nil
 }

@@ -211,7 +211,11 @@ var kernelFunctions = map[string]uint64{
 	"NtDeviceIoControlFile":          0x516f40,
 }
 
-// nt returns the address of a place in a function of the invented kernel.
+// nt returns the address of a place in a function of the invented kernel. ARM64's
+// instructions have 4 bytes and stand at multiples of 4.
 func (d *Dump) nt(function string, offset uint64) uint64 {
+	if d.Build.machine == machineARM64 {
+		offset &^= 3
+	}
 	return d.Drivers[0].Base + kernelFunctions[function] + offset
 }

@@ -35,7 +35,7 @@ const (
 	mainCalls     = 0x1c48  // example.exe: behind the call in main
 	startCalls    = 0x2f10  // example.exe: behind the call of main
 	threadInit    = 0x17344 // kernel32: BaseThreadInitThunk
-	threadStart   = 0x526b1 // ntdll: RtlUserThreadStart
+	threadStart   = 0x526b0 // ntdll: RtlUserThreadStart
 	waitReturns   = 0x9d3f4 // ntdll: behind the system call of NtWaitForSingleObject
 	raiseReturns  = 0x3a839 // KernelBase: in RaiseException
 	pluginFails   = 0x1730  // plugin.dll: the instruction that fails

@@ -173,3 +173,50 @@ func decodeFunction(b []byte, u32 func(RVA) (uint32, error)) (Function, error) {
 	}
 	return Function{Begin: begin}, wrong("reserved unwind data 0x%x", data)
 }
+
+// Flags of UNWIND_INFO: the low three bits of its first byte are the version.
+const flagChained = 4 << 3 // UNW_FLAG_CHAININFO
+
+// A function is split into a handful of parts; Microsoft's own unwinder follows
+// 32 links.
+const maxChained = 32
+
+// Primary follows an entry for a part of a function, such as rarely executed code
+// that was moved away, to the entry where the function begins. It returns fn itself
+// where that is the beginning, and on ARM64, whose entries are not chained. Where
+// the chain cannot be followed, the last entry reached comes with the error.
+func (f *File) Primary(fn Function) (Function, error) {
+	if f.Header.Machine != X64 {
+		return fn, nil
+	}
+	for range maxChained {
+		next, ok, err := f.chained(fn)
+		if err != nil || !ok {
+			return fn, err
+		}
+		fn = next
+	}
+	return fn, wrong("function at %v: more than %d chained entries", fn.Begin, maxChained)
+}
+
+// chained is the entry that fn is chained to: another entry of the table, if its
+// unwind address is odd, or the one behind the unwind codes of its UNWIND_INFO.
+func (f *File) chained(fn Function) (next Function, ok bool, err error) {
+	at := fn.Unwind &^ 1
+	if fn.Unwind&1 == 0 {
+		var head [4]byte
+		if _, err := f.ReadAt(head[:], at); err != nil {
+			return fn, false, err
+		}
+		if head[0]&flagChained == 0 {
+			return fn, false, nil
+		}
+		at += 4 + RVA(head[2]+head[2]&1)*2 // the codes fill a multiple of 4 bytes
+	}
+	b := make([]byte, function64)
+	if _, err := f.ReadAt(b, at); err != nil {
+		return fn, false, err
+	}
+	next, err = decodeFunction(b, nil)
+	return next, true, err
+}

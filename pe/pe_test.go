@@ -272,6 +272,38 @@ func TestFunction(t *testing.T) {
 	})
 }
 
+// A function in four entries: where it begins; a part whose UNWIND_INFO names that
+// entry behind three codes; a part whose entry stands for the second; and one that
+// names itself, which no linker writes.
+func TestPrimary(t *testing.T) {
+	xdata := slicesConcat(
+		[]byte{1, 0, 0, 0}, // 0x5000: version 1, no flags
+		[]byte{1 | 4<<3, 0, 3, 0, 4, 0x52, 4, 0x60, 0, 0, 0, 0}, // 0x5004: chained
+		u32(0x1000, 0x1040, 0x5000),
+		[]byte{1 | 4<<3, 0, 0, 0}, // 0x501c: chained to itself
+		u32(0x1300, 0x1340, 0x501c),
+	)
+	pdata := u32(0x1000, 0x1040, 0x5000, 0x1100, 0x1140, 0x5004, 0x1200, 0x1240, 0x600c|1, 0x1300, 0x1340, 0x501c)
+	im := image{machine: 0x8664, wide: true, base: 0x140000000, parts: []part{
+		{".text", 0x1000, make([]byte, 0x400)}, {".xdata", 0x5000, xdata}, {".pdata", 0x6000, pdata},
+	}}
+	im.dirs[3] = [2]uint32{0x6000, uint32(len(pdata))}
+	f := open(t, im.file(), pe.InFile)
+	for _, tt := range []struct {
+		at, want pe.RVA
+		fails    bool
+	}{{0x1010, 0x1000, false}, {0x1110, 0x1000, false}, {0x1210, 0x1000, false}, {0x1310, 0x1300, true}} {
+		fn, ok, err := f.Function(tt.at)
+		if !ok || err != nil {
+			t.Fatalf("Function(%v): %v, %v", tt.at, ok, err)
+		}
+		got, err := f.Primary(fn)
+		if got.Begin != tt.want || (err != nil) != tt.fails {
+			t.Errorf("Primary of %v = %+v, %v; want one at %v", tt.at, got, err, tt.want)
+		}
+	}
+}
+
 func TestFile_OffsetAndRVA(t *testing.T) {
 	eachSample(t, func(t *testing.T, im image, f *pe.File) {
 		b := im.file()

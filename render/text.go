@@ -335,18 +335,29 @@ func scanned(frames []report.Frame) bool {
 	return false
 }
 
-// frameName is module!symbol+offset, module+offset, or the bare address.
+// frameName is module!symbol+offset, module+offset, or the bare address; with the
+// line of the source where it is known.
 func frameName(f report.Frame) string {
+	name := address(uint64(f.Address))
 	switch {
-	case f.Symbol != "" && f.Offset != nil:
-		return fmt.Sprintf("%s!%s+%s", f.Module, f.Symbol, *f.Offset)
+	case f.Symbol != "" && f.Offset != nil && !f.Inline:
+		name = fmt.Sprintf("%s!%s+%s", f.Module, f.Symbol, *f.Offset)
 	case f.Symbol != "":
-		return f.Module + "!" + f.Symbol
+		name = f.Module + "!" + f.Symbol
 	case f.Module != "" && f.Offset != nil:
-		return fmt.Sprintf("%s+%s", f.Module, *f.Offset)
+		name = fmt.Sprintf("%s+%s", f.Module, *f.Offset)
 	}
-	return address(uint64(f.Address))
+	if f.Inline {
+		name += " (inline)"
+	}
+	if f.File != "" && f.Line != 0 {
+		name += fmt.Sprintf(" [%s @ %d]", baseName(f.File), f.Line)
+	}
+	return name
 }
+
+// baseName is the last part of a path of Windows or Unix.
+func baseName(path string) string { return path[strings.LastIndexAny(path, `\/`)+1:] }
 
 // address writes an address as debuggers do.
 func address(v uint64) string { return fmt.Sprintf("%08x`%08x", v>>32, v&0xffffffff) }

@@ -246,7 +246,8 @@ func windbgBlame(b *strings.Builder, r *report.Report) {
 // symbols.
 func windbgSymbol(r *report.Report) string {
 	for _, f := range r.Stack {
-		if f.Module == r.Verdict.Module && f.Trust != report.TrustScan {
+		if f.Module == r.Verdict.Module && f.Trust != report.TrustScan && !f.Inline {
+			f.File = "" // the field names code alone
 			return frameName(f)
 		}
 	}

@@ -226,6 +226,15 @@ type Module struct {
 	ThirdParty *bool  `json:"third_party,omitempty"`
 }
 
+// The words of Module.Symbols: what names in a module rest on.
+const (
+	SymbolsPDB        = "pdb"        // its symbol file
+	SymbolsISF        = "isf"        // Volatility's symbol file of it
+	SymbolsExport     = "export"     // the names that the image exports
+	SymbolsNone       = "none"       // nothing
+	SymbolsMismatched = "mismatched" // a file was there, of another build
+)
+
 // UnloadedModule is a driver that had been unloaded before the crash.
 type UnloadedModule struct {
 	Image string `json:"image"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +25,9 @@ import (
 // analyzeFlags are the flags of the analyze command.
 type analyzeFlags struct {
 	outputFlags
-	format  string
-	all     bool
-	offline bool
+	symbolFlags
+	format string
+	all    bool
 }
 
 func analyzeCommand() *cobra.Command {
@@ -35,8 +36,12 @@ func analyzeCommand() *cobra.Command {
 		Use:   "analyze FILE|FOLDER…",
 		Short: "Say why Windows or a program crashed",
 		Long: `Analyze opens crash dumps, of Windows or of a program, and says what happened,
-who did it and how sure that is, with the evidence. It needs no network and no
-symbols.
+who did it and how sure that is, with the evidence.
+
+It works without symbols, and better with them: they give the callers and their
+names. It looks along --symbols, else _NT_SYMBOL_PATH, else asks Microsoft's
+symbol server for the files of the kernel and of the drivers on the stack, by
+name and identity; nothing of the dump is sent. --offline asks no server.
 
 Dumps inside .zip, .7z, .gz, .zst and .xz files are opened in place; - reads
 standard input; of a folder all dumps in and below it are taken. Several dumps
@@ -46,14 +51,16 @@ get one line each and a summary by failure bucket.`,
   bugcheck analyze --format json dump.zip | jq .verdict
   bugcheck analyze --format markdown -o report.md MEMORY.DMP
   bugcheck analyze C:\Windows\Minidump
+  bugcheck analyze --symbols 'srv*D:\symbols*https://symbols.example.com' 112326.dmp
+  bugcheck analyze --offline --symbols pack.zip 112326.dmp
   ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runAnalyze(cmd, args, &flags) },
 	}
-	flags.register(cmd)
+	flags.outputFlags.register(cmd)
+	flags.symbolFlags.register(cmd)
 	cmd.Flags().StringVar(&flags.format, "format", "text", "output: "+strings.Join(formats, ", "))
 	cmd.Flags().BoolVar(&flags.all, "all", false, "show every frame and driver")
-	cmd.Flags().BoolVar(&flags.offline, "offline", false, "never use the network (this version never does)")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -70,11 +77,18 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 	if err != nil {
 		return err
 	}
+	bars := &downloads{out: cmd.ErrOrStderr()}
+	finder, err := flags.finder(bars.progress())
+	if err != nil {
+		return err
+	}
+	defer finder.Close()
 	w, color, closeFile, err := flags.open(cmd)
 	if err != nil {
 		return err
 	}
 	b := batch{
+		finder: finder, bars: bars,
 		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
 		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(), terminal: flags.file == "" && term.IsTerminal(int(os.Stdout.Fd())),
 	}
@@ -138,8 +152,8 @@ type outcome struct {
 }
 
 // analyzeFile opens a file and analyses every dump in it.
-func analyzeFile(name string, stdin io.Reader, yield func(outcome)) {
-	f, closeFile, err := openFile(name, stdin)
+func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome)) {
+	f, closeFile, err := openFile(name, b.stdin)
 	if err != nil {
 		yield(outcome{name: name, err: err})
 		return
@@ -151,7 +165,7 @@ func analyzeFile(name string, stdin io.Reader, yield func(outcome)) {
 			yield(outcome{name: f.Name, err: err})
 			return
 		}
-		yield(outcome{name: f.Name, report: analyze.Report(kernel.Open(d), filepath.Base(f.Name), version)})
+		yield(outcome{name: f.Name, report: analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)})
 	})
 	if err != nil {
 		yield(outcome{name: name, err: err})

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"bugcheck/render"
+	"bugcheck/symbols"
 )
 
 // batch analyses files in parallel and prints the results in their order.
@@ -21,6 +22,8 @@ type batch struct {
 	out      io.Writer
 	errs     io.Writer
 	stdin    io.Reader
+	finder   *symbols.Finder
+	bars     *downloads
 	format   string
 	opts     render.Options
 	progress bool // somebody sees standard error
@@ -58,7 +61,7 @@ func (b *batch) run(parent context.Context) error {
 			go func() {
 				defer func() { <-slots }()
 				var list []outcome
-				analyzeFile(name, b.stdin, func(o outcome) { list = append(list, o) })
+				b.analyzeFile(ctx, name, func(o outcome) { list = append(list, o) })
 				result <- list
 			}()
 		}
@@ -91,6 +94,7 @@ func (b *batch) print(results <-chan chan []outcome) error {
 func (b *batch) printAll(results <-chan chan []outcome, step func()) error {
 	for result := range results {
 		list := <-result
+		b.bars.finish()
 		b.several = b.several || len(list) > 1 // an archive may hold several dumps
 		for _, o := range list {
 			if err := b.one(o); err != nil {

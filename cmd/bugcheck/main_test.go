@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("LANG", "en_US.UTF-8")
 			env.Setenv("LC_ALL", "")
+			env.Setenv("_NT_SYMBOL_PATH", env.WorkDir) // no server is asked
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -1,0 +1,149 @@
+package analyze
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"bugcheck/kernel"
+	"bugcheck/pe"
+	"bugcheck/report"
+	"bugcheck/symbols"
+)
+
+// symbolState says what names and callers rest on, and what is missing for more.
+func symbolState(m *kernel.Machine, stack []report.Frame) *report.Symbols {
+	if len(m.Drivers) == 0 {
+		return nil
+	}
+	if !m.Searched() {
+		return &report.Symbols{Note: report.T("No symbols were used: names end at the module, and callers are words found on the stack.")}
+	}
+	s := &report.Symbols{Path: m.SymbolPath}
+	var sentences []report.Text
+	if names := modulesWith(m, stack, isNameless); len(names) > 0 {
+		sentences = append(sentences, report.T("Without symbols of %s names end at the module.", someOf(names)))
+	}
+	if names := modulesWith(m, stack, isScannedBehind); len(names) > 0 {
+		sentences = append(sentences, report.T("Without the images of %s their callers are words found on the stack.", someOf(names)))
+	}
+	s.Missing = missing(m)
+	s.Note = joined(append(sentences, obstacles(m)...))
+	return s
+}
+
+// isNameless is a frame whose module has no symbols.
+func isNameless(m *kernel.Machine, stack []report.Frame, i int) bool {
+	return stack[i].Symbol == "" && stack[i].Module != "" && !stack[i].Inline
+}
+
+// isScannedBehind is a frame whose caller was looked for among words, since its
+// module's image is not there.
+func isScannedBehind(m *kernel.Machine, stack []report.Frame, i int) bool {
+	if i+1 >= len(stack) || stack[i+1].Trust != report.TrustScan {
+		return false
+	}
+	found := m.SymbolsOf(stack[i].Image)
+	return stack[i].Module != "" && (found == nil || found.Lacks(symbols.Image))
+}
+
+// modulesWith lists the modules of the frames for which is holds, in their order.
+func modulesWith(m *kernel.Machine, stack []report.Frame, is func(*kernel.Machine, []report.Frame, int) bool) []string {
+	var names []string
+	for i, f := range stack {
+		if is(m, stack, i) && !slices.Contains(names, f.Module) {
+			names = append(names, f.Module)
+		}
+	}
+	return names
+}
+
+// shownModules is how many modules a sentence names.
+const shownModules = 4
+
+func someOf(names []string) report.Text {
+	if len(names) <= shownModules {
+		return report.T("%s", strings.Join(names, ", "))
+	}
+	return report.T("%s and %d more", strings.Join(names[:shownModules], ", "), len(names)-shownModules)
+}
+
+// missing lists the files that were looked for and not found, each once.
+func missing(m *kernel.Machine) []string {
+	var list []string
+	eachMissing(m, func(q symbols.Request, _ error) { list = append(list, q.Name) })
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func eachMissing(m *kernel.Machine, yield func(symbols.Request, error)) {
+	for i := range m.Modules {
+		found := m.Symbols(i)
+		if found == nil {
+			continue
+		}
+		for j, q := range found.Missing {
+			yield(q, found.Errs[j])
+		}
+	}
+}
+
+// obstacles says why files were not found, beyond that they are not there.
+func obstacles(m *kernel.Machine) []report.Text {
+	var servers, others []string
+	offline := false
+	eachMissing(m, func(q symbols.Request, err error) {
+		var missing *symbols.NotFoundError
+		if errors.As(err, &missing) {
+			servers = append(servers, missing.Unreachable...)
+			offline = offline || missing.Offline
+		}
+		if errors.Is(err, symbols.ErrMismatch) {
+			others = append(others, q.Name)
+		}
+	})
+	var list []report.Text
+	if len(servers) > 0 {
+		slices.Sort(servers)
+		list = append(list, report.T("A symbol server could not be reached: %s.", strings.Join(slices.Compact(servers), ", ")))
+	}
+	if offline {
+		list = append(list, report.T("Symbol servers were not asked (--offline)."))
+	}
+	if len(others) > 0 {
+		slices.Sort(others)
+		list = append(list, report.T("Files of another build were found for %s, and not used.", someOf(slices.Compact(others))))
+	}
+	return list
+}
+
+// joined puts sentences one behind the other.
+func joined(list []report.Text) report.Text {
+	switch len(list) {
+	case 0:
+		return report.Text{}
+	case 1:
+		return list[0]
+	}
+	return report.T("%s %s", list[0], joined(list[1:]))
+}
+
+// symbolsWord is what names in a module rest on.
+func symbolsWord(found *symbols.Module) string {
+	if found == nil {
+		return report.SymbolsNone
+	}
+	return found.Status()
+}
+
+// imageVersion is the file version of an image that was found; "" if it has none.
+func imageVersion(found *symbols.Module) string {
+	if found == nil || found.Image == nil {
+		return ""
+	}
+	v, err := found.Image.Version()
+	if err != nil || v.File == (pe.VersionNumber{}) {
+		return ""
+	}
+	return v.File.String()
+}

@@ -1,0 +1,156 @@
+package kernel
+
+import (
+	"context"
+
+	"bugcheck/dump"
+	"bugcheck/internal/le"
+	"bugcheck/mem"
+	"bugcheck/pe"
+	"bugcheck/symbols"
+)
+
+// OpenWith is Open with what finder has of the kernel and of the drivers that the
+// crash speaks of: images, for their unwind tables, and symbol files. Without a
+// finder it is Open.
+func OpenWith(ctx context.Context, f *dump.File, finder *symbols.Finder) *Machine {
+	m := Open(f)
+	if finder == nil || len(m.Modules) == 0 {
+		return m
+	}
+	speaksOf := m.Involved()
+	wanted := make([]symbols.Wanted, len(speaksOf))
+	for i, index := range speaksOf {
+		wanted[i] = m.Wanted(index)
+	}
+	m.SymbolPath = finder.Path()
+	m.symbols = make([]*symbols.Module, len(m.Modules))
+	for i, found := range finder.Modules(ctx, wanted) {
+		m.symbols[speaksOf[i]] = found.With(m.imageInMemory(speaksOf[i]), nil)
+	}
+	if nt := m.symbols[0]; nt != nil && nt.PDB == nil && nt.ISF == nil {
+		m.symbols[0] = nt.With(nil, finder.ISFWhere(m.isKernel))
+	}
+	if nt := m.symbols[0]; nt != nil {
+		m.layout.fromTypes(nt)
+	}
+	return m
+}
+
+// Wanted identifies the module with an index.
+func (m *Machine) Wanted(index int) symbols.Wanted {
+	mod := m.Modules[index]
+	w := symbols.Wanted{Name: mod.Name, Timestamp: mod.Timestamp, Size: uint32(mod.Size)}
+	if image := m.imageInMemory(index); image != nil {
+		w.PDB, _ = image.PDB() // where its page was captured
+	}
+	return w
+}
+
+// Symbols is what was found for the module with an index; nil: it was not looked
+// for.
+func (m *Machine) Symbols(index int) *symbols.Module {
+	if index >= len(m.symbols) {
+		return nil
+	}
+	return m.symbols[index]
+}
+
+// SymbolsOf is what was found for the module with an image name; nil: it was not
+// looked for.
+func (m *Machine) SymbolsOf(image string) *symbols.Module {
+	for i := range m.symbols {
+		if m.Modules[i].Name == image {
+			return m.symbols[i]
+		}
+	}
+	return nil
+}
+
+// Searched reports that symbols were looked for.
+func (m *Machine) Searched() bool { return m.symbols != nil }
+
+// Involved are the indexes of the modules that may be asked about: the kernel, and
+// those that the stop code's parameters, the registers or the stack point into.
+func (m *Machine) Involved() []int {
+	in := make([]bool, len(m.Modules))
+	mark := func(va mem.VA) {
+		if i, ok := m.moduleIndex(va); ok && va >= m.Modules[i].Base+imageHeader {
+			in[i] = true
+		}
+	}
+	if len(in) > 0 {
+		in[0] = true
+	}
+	for _, p := range m.Header.Parameters {
+		mark(mem.VA(p))
+	}
+	for _, r := range m.HeaderRegisters() {
+		mark(mem.VA(r.Value))
+	}
+	width := m.Arch.PointerSize()
+	for at := 0; at+width <= len(m.Blocks.Stack); at += width {
+		mark(m.code(mem.VA(*field64(m.Blocks.Stack, at, m.Arch))))
+	}
+	var list []int
+	for i, yes := range in {
+		if yes {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// imageAt is the memory of the machine as an image's.
+type imageAt struct {
+	memory mem.Reader
+	base   mem.VA
+}
+
+func (r imageAt) ReadAt(p []byte, off int64) (int, error) {
+	return r.memory.ReadAt(p, r.base+mem.VA(off))
+}
+
+// imageInMemory is the image of a module as the dump holds it; nil if its headers
+// are not there.
+func (m *Machine) imageInMemory(index int) *pe.File {
+	mod := m.Modules[index]
+	image, err := pe.Open(imageAt{m.Memory, mod.Base}, int64(mod.Size), pe.InMemory)
+	if err != nil {
+		return nil
+	}
+	return image
+}
+
+// What KDDEBUGGER_DATA64 (wdbgexts.h) points at, by the kernel's names for it.
+var debuggerDataNames = []struct {
+	off  int
+	name string
+}{
+	{0x48, "PsLoadedModuleList"}, {0x50, "PsActiveProcessHead"}, {0x58, "PspCidTable"},
+	{0x60, "ExpSystemResourcesList"}, {0x78, "KeTimeIncrement"}, {0x80, "KeBugCheckCallbackListHead"},
+	{0x88, "KiBugCheckData"}, {0x90, "IopErrorLogListHead"}, {0x98, "ObpRootDirectoryObject"},
+}
+
+// minNames is how many of these must be there for a kernel to be recognised by
+// where they stand.
+const minNames = 5
+
+// isKernel reports that symbols are those of this machine's kernel: all that the
+// debugger data block points at stands where they say. A small dump does not name
+// the kernel's symbol file.
+func (m *Machine) isKernel(isf *symbols.ISF) bool {
+	b, base := m.Blocks.DebuggerData, m.Modules[0].Base
+	same := 0
+	for _, d := range debuggerDataNames {
+		rva, ok := isf.Address(d.name)
+		if !ok || d.off+8 > len(b) {
+			continue
+		}
+		if base+mem.VA(rva) != mem.VA(le.U64(b, d.off)) {
+			return false
+		}
+		same++
+	}
+	return same >= minNames
+}
