@@ -7,7 +7,9 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/le"
 	"bugcheck/mem"
+	"bugcheck/pe"
 	"bugcheck/report"
+	"bugcheck/win"
 )
 
 // userModuleName is the name that debuggers give a module of a program: without
@@ -119,6 +121,35 @@ func (m *Machine) PEB() (mem.VA, bool) {
 	}
 	peb, err := m.pointer(t.TEB + at)
 	return peb, err == nil && peb != 0
+}
+
+// maxUserStack is how much of a program's stack is looked through for modules,
+// bytes: the default size of a thread's stack.
+const maxUserStack = 1 << 20
+
+// userStack is the crashing thread's stack from its stack pointer up, as far as
+// it was captured.
+func (m *Machine) userStack() []byte {
+	sp, ok := m.HeaderRegisters().SP()
+	t, known := m.User.CrashThread()
+	if !ok || !known {
+		return nil
+	}
+	n := uint64(maxUserStack)
+	if end := uint64(t.Stack) + uint64(t.StackSize); end > sp {
+		n = min(n, end-sp)
+	}
+	b := make([]byte, n)
+	got, _ := m.Memory.ReadAt(b, mem.VA(sp))
+	return b[:got]
+}
+
+// recordedPDB is the symbol file of a module as a user-mode minidump names it.
+func recordedPDB(mod Module) pe.PDB {
+	if mod.PDB.GUID == (win.GUID{}) {
+		return pe.PDB{} // none, or the older NB10, which symbol servers key otherwise
+	}
+	return pe.PDB{GUID: mod.PDB.GUID, Age: mod.PDB.Age, Path: mod.PDB.Path}
 }
 
 // UserRegisters are those of a thread of a user-mode minidump; nil if the dump

@@ -68,6 +68,28 @@ func TestMachine_User(t *testing.T) {
 	}
 }
 
+// Symbols are looked for of the modules that the crashing thread's stack and
+// registers point into, by the symbol file that the dump names.
+func TestInvolved_User(t *testing.T) {
+	for _, b := range userBuilds {
+		d := lab.NullRead(b)
+		m := openUser(t, d)
+		var names []string
+		for _, i := range m.Involved() {
+			names = append(names, m.Modules[i].Name)
+		}
+		if want := []string{"example.exe", "ntdll.dll", "kernel32.dll", "plugin.dll"}; !slices.Equal(names, want) {
+			t.Errorf("%v: %v, want %v", b, names, want)
+		}
+		if w := m.Wanted(0); w.PDB.GUID != d.Modules[0].GUID || w.PDB.Age != 1 || w.PDB.Path != d.Modules[0].PDB || w.Timestamp != d.Modules[0].Timestamp {
+			t.Errorf("%v: %+v, want what the dump names", b, w)
+		}
+		if w := m.Wanted(1); w.PDB.Path != "" {
+			t.Errorf("%v: %+v has no symbol file in the dump", b, w)
+		}
+	}
+}
+
 // The stack's ends come from the TEB, else from the captured stack and the region
 // that it lies in.
 func TestStackLimits_User(t *testing.T) {

@@ -98,9 +98,13 @@ func (d *UserDump) stand(pc uint64, calls ...call) {
 	}
 	sp := base - size
 	regs := d.registers(pc, sp)
-	stack := Block{Address: sp, Data: make([]byte, size)}
+	low := sp // the captured stack reaches down to the stack pointer
+	if d.Build.machine == machineX86 {
+		low -= belowEbp
+	}
+	stack := Block{Address: low, Data: make([]byte, base-low)}
 	for _, b := range regs.frames(sp, base-0x20, calls) {
-		copy(stack.Data[b.Address-sp:], b.Data)
+		copy(stack.Data[b.Address-low:], b.Data)
 	}
 	d.Threads = []UserThread{{ID: 5064, TEB: teb, Registers: regs, Stack: stack}}
 }
