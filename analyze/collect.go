@@ -23,6 +23,9 @@ type collection struct {
 func Collect(m *kernel.Machine) Facts { return collect(m).facts }
 
 func collect(m *kernel.Machine) *collection {
+	if m.User != nil {
+		return collectUser(m)
+	}
 	c := &collection{m: m}
 	h := m.Header
 	f := &c.facts

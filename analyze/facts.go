@@ -35,6 +35,7 @@ type Facts struct {
 	CodeDiffer string  // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
 	Power      *Power  // stop code 0x9F
 	WHEA       *WHEA   // stop code 0x124
+	User       *User   // of a user-mode minidump, which has no stop code
 }
 
 // Exception is the fault behind a stop code.

@@ -22,8 +22,11 @@ type judgement struct {
 	bucket  string // the whole bucket, where the class is not all of it
 }
 
-// Judge says who crashed Windows. It is a pure function of f.
+// Judge says who crashed Windows, or a program. It is a pure function of f.
 func Judge(f Facts) report.Verdict {
+	if f.User != nil {
+		return judgeUser(&f)
+	}
 	r := ruleFor(f.Code)
 	j := &judgement{f: &f, class: fmt.Sprintf("0x%X", f.Code)}
 	if r.class != nil {

@@ -44,6 +44,9 @@ func Report(m *kernel.Machine, file, version string) *report.Report {
 	modules(m, r)
 	pressure(m, r)
 	r.Symbols = symbolState(m, r.Stack)
+	if m.User != nil {
+		userReport(m, c, r)
+	}
 	return r
 }
 
@@ -198,7 +201,7 @@ func modules(m *kernel.Machine, r *report.Report) {
 	for _, mod := range m.Modules {
 		out := report.Module{
 			Image: mod.Name, Module: mod.Module, Path: mod.Path, Base: report.Hex(mod.Base), Size: mod.Size,
-			Timestamp: report.Hex32(mod.Timestamp), Symbols: symbolsWord(m.SymbolsOf(mod.Name)),
+			Timestamp: report.Hex32(mod.Timestamp), Version: imageVersion(m.SymbolsOf(mod.Name)), Symbols: symbolsWord(m.SymbolsOf(mod.Name)),
 		}
 		if o := owner(mod.Name); o != "" {
 			third := o != "microsoft"

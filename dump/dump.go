@@ -37,7 +37,7 @@ func (a Arch) PointerSize() int {
 // Kind is how much of the machine a dump holds; the words of the report.
 type Kind string
 
-// The kinds of kernel dumps.
+// The kinds of kernel dumps; minidump.go has that of user-mode dumps.
 const (
 	Triage    Kind = "triage"    // a small dump
 	Full      Kind = "full"      // all physical memory
@@ -61,6 +61,7 @@ type File struct {
 	Unloaded  []Unloaded       // drivers unloaded before the crash, newest first
 	Blocks    Blocks
 	Tagged    []Tagged
+	User      *User         // a user-mode minidump's own; nil for kernel dumps
 	Notes     []report.Note // what was damaged or missing
 }
 
@@ -99,6 +100,8 @@ type Driver struct {
 	EntryPoint     mem.VA // zero: not recorded
 	ExceptionTable mem.VA // the image's .pdata; zero: not recorded
 	ExceptionSize  uint32 // bytes
+	Version        string // of the file: 10.0.19041.1; user-mode minidumps alone
+	PDB            PDB    // its symbol file; user-mode minidumps alone
 }
 
 // End is the first address behind the image.
@@ -135,8 +138,8 @@ type Tagged struct {
 }
 
 // ErrFormat is wrapped by every error that says what a file is instead of a
-// kernel dump.
-var ErrFormat = errors.New("not a Windows kernel dump")
+// crash dump.
+var ErrFormat = errors.New("not a Windows crash dump")
 
 // FormatError says what a file is that is not a dump which can be opened.
 type FormatError struct {
@@ -152,7 +155,7 @@ func (e *FormatError) Is(target error) bool { return target == ErrFormat }
 const headSize = 0x3000
 
 // Open decodes the dump in r, which is size bytes long. It fails with a
-// *FormatError when r is no kernel dump or its header is cut; any other damage
+// *FormatError when r is no crash dump or its header is cut; any other damage
 // leaves a note in the File.
 func Open(r io.ReaderAt, size int64) (*File, error) {
 	if size < 0 {
@@ -169,6 +172,8 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 		return open32(r, size, head)
 	case what.Kernel:
 		return open64(r, size, head)
+	case what.User:
+		return openMinidump(r, size, head)
 	}
 	return nil, &FormatError{What: what.Text}
 }

@@ -11,6 +11,7 @@ import (
 type Identity struct {
 	Text   string // "a 64-bit Windows kernel dump", "a PNG image"
 	Kernel bool   // a kernel dump that Open can decode
+	User   bool   // a user-mode minidump, which Open can decode
 	Arch   Arch   // of a kernel dump: X86, or X64 for all 64-bit ones
 }
 
@@ -24,7 +25,6 @@ type magic struct {
 // magics are tried in order. Sources: the formats' own specifications; VMware
 // and hibernation signatures as Volatility's layers document them.
 var magics = []magic{
-	{0, "MDMP", "a user-mode minidump (of a program, not of Windows); kernel dumps are what this version analyses"},
 	{0, "\x7fELF", "an ELF file (a virtual machine's core dump?), not a dump that Windows wrote"},
 	{0, "ElfFile\x00", "an event log (EVTX), not a dump"},
 	{0, "ElfChnk\x00", "a piece of an event log (EVTX), not a dump"},
@@ -74,6 +74,8 @@ func Identify(head []byte, size int64) Identity {
 			return Identity{Text: cut("32-bit", len(head), header32Size)}
 		}
 		return Identity{Text: "a 32-bit Windows kernel dump", Kernel: true, Arch: X86}
+	case bytes.HasPrefix(head, []byte("MDMP")):
+		return Identity{Text: "a user-mode minidump", User: true}
 	case bytes.HasPrefix(head, []byte("PAGE")):
 		return Identity{Text: "a page file, or a dump that Windows did not finish: the signature PAGE stands without DUMP or DU64"}
 	}

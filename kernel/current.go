@@ -23,6 +23,9 @@ const imageFileNameLen = 15
 
 // Process returns the current process; false if the dump does not hold it.
 func (m *Machine) Process() (Process, bool) {
+	if m.User != nil {
+		return m.userProcess()
+	}
 	p := Process{Address: m.processAddress(), Trust: report.Recorded}
 	b := m.Blocks.Process
 	if at := m.layout.imageFileName; at >= 0 && at+imageFileNameLen <= len(b) {
@@ -84,6 +87,9 @@ type Thread struct {
 
 // Thread returns the current thread; false if the dump holds nothing of it.
 func (m *Machine) Thread() (Thread, bool) {
+	if m.User != nil {
+		return m.userThread()
+	}
 	var t Thread
 	if v := field64(m.Blocks.PRCB, m.layout.currentThread, m.Arch); v != nil {
 		t.Address = mem.VA(*v)
@@ -96,6 +102,10 @@ func (m *Machine) Thread() (Thread, bool) {
 
 // stackBase is KTHREAD.StackBase: where the current thread's stack begins.
 func (m *Machine) stackBase() (mem.VA, bool) {
+	if m.User != nil {
+		_, high, ok := m.userStackLimits()
+		return high, ok
+	}
 	v := field64(m.Blocks.Thread, m.layout.stackBase, m.Arch)
 	if v == nil || *v == 0 {
 		return 0, false
@@ -106,6 +116,9 @@ func (m *Machine) stackBase() (mem.VA, bool) {
 // StackLimits are the ends of the current thread's kernel stack, lower first;
 // false if they are not known.
 func (m *Machine) StackLimits() (low, high mem.VA, ok bool) {
+	if m.User != nil {
+		return m.userStackLimits()
+	}
 	limit := field64(m.Blocks.Thread, m.layout.stackLimit, m.Arch)
 	base, ok := m.stackBase()
 	if limit == nil || !ok || mem.VA(*limit) >= base {
@@ -124,6 +137,9 @@ type Processor struct {
 
 // Processor reads the KPRCB; what it does not hold stays empty.
 func (m *Machine) Processor() Processor {
+	if m.User != nil {
+		return m.userProcessor()
+	}
 	var p Processor
 	b, l := m.Blocks.PRCB, m.layout
 	if at := l.number; at >= 0 && at+4 <= len(b) {

@@ -41,7 +41,9 @@ func Open(f *dump.File) *Machine {
 	m := &Machine{File: f, layout: findLayout(f)}
 	for i, d := range f.Drivers {
 		name := ModuleName(d.Name)
-		if i == 0 {
+		if f.User != nil {
+			name = userModuleName(d.Name)
+		} else if i == 0 {
 			name = "nt"
 		}
 		m.Modules = append(m.Modules, Module{Driver: d, Module: name})

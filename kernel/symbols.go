@@ -40,7 +40,10 @@ func OpenWith(ctx context.Context, f *dump.File, finder *symbols.Finder) *Machin
 // Wanted identifies the module with an index.
 func (m *Machine) Wanted(index int) symbols.Wanted {
 	mod := m.Modules[index]
-	w := symbols.Wanted{Name: mod.Name, Timestamp: mod.Timestamp, Size: uint32(mod.Size)}
+	w := symbols.Wanted{Name: mod.Name, Timestamp: mod.Timestamp, Size: uint32(mod.Size), PDB: recordedPDB(mod)}
+	if w.PDB != (pe.PDB{}) {
+		return w
+	}
 	if image := m.imageInMemory(index); image != nil {
 		w.PDB, _ = image.PDB() // where its page was captured
 	}
@@ -79,7 +82,7 @@ func (m *Machine) Involved() []int {
 			in[i] = true
 		}
 	}
-	if len(in) > 0 {
+	if len(in) > 0 && m.User == nil {
 		in[0] = true
 	}
 	for _, p := range m.Header.Parameters {
@@ -88,9 +91,12 @@ func (m *Machine) Involved() []int {
 	for _, r := range m.HeaderRegisters() {
 		mark(mem.VA(r.Value))
 	}
-	width := m.Arch.PointerSize()
-	for at := 0; at+width <= len(m.Blocks.Stack); at += width {
-		mark(m.code(mem.VA(*field64(m.Blocks.Stack, at, m.Arch))))
+	width, stack := m.Arch.PointerSize(), m.Blocks.Stack
+	if m.User != nil {
+		stack = m.userStack()
+	}
+	for at := 0; at+width <= len(stack); at += width {
+		mark(m.code(mem.VA(*field64(stack, at, m.Arch))))
 	}
 	var list []int
 	for i, yes := range in {

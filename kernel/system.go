@@ -12,6 +12,9 @@ import (
 // ReleaseBuild is the build that the running release calls itself, which can be
 // higher than its kernel's (19045 on 19041); false where the dump does not record it.
 func (m *Machine) ReleaseBuild() (uint32, bool) {
+	if m.User != nil { // what programs are told is the release's own
+		return m.Header.Build, m.Header.Build != 0
+	}
 	b := m.BootBuild()
 	return b, b >= m.Header.Build && b != 0
 }
@@ -34,6 +37,9 @@ const maxLab = 0x400
 // BuildLab finds NtBuildLabEx in the captured data of the kernel; "" if it was
 // not captured.
 func (m *Machine) BuildLab() string {
+	if m.User != nil {
+		return labPattern.FindString(m.User.BuildString)
+	}
 	if len(m.Modules) == 0 {
 		return ""
 	}
@@ -56,4 +62,9 @@ func (m *Machine) BuildLab() string {
 }
 
 // Version is the kernel's version number: 10.0.19041.
-func (m *Machine) Version() string { return win.VersionNumber(m.Header.Build) }
+func (m *Machine) Version() string {
+	if m.User != nil {
+		return m.User.Version
+	}
+	return win.VersionNumber(m.Header.Build)
+}

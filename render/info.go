@@ -11,16 +11,23 @@ import (
 func Info(w io.Writer, name string, f *dump.File) error {
 	t := newTable(w)
 	t.row("File", "%s, %d bytes", Printable(name), f.Size)
+	if f.User != nil {
+		return infoUser(w, t, f)
+	}
 	t.row("Kind", "%s, %s (DumpType %d)", f.Kind, f.Arch, f.Header.DumpType)
 	infoHeader(t, f)
 	infoBlocks(t, f)
-	for _, n := range f.Notes {
-		t.row("Note", "%s: %s", n.Where, n.Text)
-	}
+	infoNotes(t, f)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write info: %w", err)
 	}
 	return infoTagged(w, f)
+}
+
+func infoNotes(t table, f *dump.File) {
+	for _, n := range f.Notes {
+		t.row("Note", "%s: %s", n.Where, n.Text)
+	}
 }
 
 func infoHeader(t table, f *dump.File) {

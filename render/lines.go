@@ -55,6 +55,8 @@ func (l *Lines) Add(w io.Writer, r *report.Report, opts Options) error {
 	}
 	if r.Bugcheck != nil {
 		code = fmt.Sprintf("0x%X", uint32(r.Bugcheck.Code))
+	} else if r.Exception != nil {
+		code = fmt.Sprintf("0x%08X", uint32(r.Exception.Code))
 	}
 	l.count(r, code, day)
 	who := p.blame()
@@ -71,7 +73,7 @@ func (p *page) blame() string {
 	v := &p.r.Verdict
 	who := p.say(causeWords[v.Cause])
 	switch {
-	case v.Cause == report.CauseDriver:
+	case (v.Cause == report.CauseDriver || v.Cause == report.CauseProgram) && v.Image != "":
 		who = v.Image
 	case len(v.Alternatives) > 0 && v.Cause == report.CauseUnknown:
 		who = p.say("%s, perhaps %s", who, v.Alternatives[0].Image)
@@ -89,6 +91,8 @@ func (l *Lines) count(r *report.Report, code, day string) {
 	switch {
 	case name == "" && r.Bugcheck != nil:
 		name = code + " " + r.Bugcheck.Name
+	case name == "" && r.Bugcheck == nil:
+		name = userGroup(r, code)
 	case r.Verdict.Module == "nt" && r.Verdict.Symbol == "":
 		// Without symbols every fault in the kernel has the same bucket; its
 		// place, which is stable over restarts, tells them apart.

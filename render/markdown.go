@@ -53,6 +53,7 @@ func (p *page) markdownOverview() {
 		p.mdRow("Stop code", md(fmt.Sprintf("0x%08X %s", uint32(b.Code), b.Name)))
 		p.mdRow("Meaning", md(p.text(b.Meaning)))
 	}
+	p.mdRow("Exception", md(p.exception()))
 	p.mdRow("When", md(p.when()))
 	p.mdRow("Where", md(p.where()))
 	p.mdRow("System", md(p.system()))

@@ -31,6 +31,7 @@ func Text(w io.Writer, r *report.Report, opts Options) error {
 	p.steps()
 	p.stack()
 	p.parameters()
+	p.userRegisters()
 	p.rest()
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
@@ -104,6 +105,7 @@ func (p *page) overview() {
 		p.row("Stop code", fmt.Sprintf("0x%08X %s", uint32(b.Code), b.Name))
 		p.row("Meaning", p.text(b.Meaning))
 	}
+	p.row("Exception", p.exception())
 	p.row("When", p.when())
 	p.row("Where", p.where())
 	p.row("System", p.system())
@@ -116,7 +118,7 @@ func (p *page) overview() {
 func (p *page) cause() string {
 	v := &p.r.Verdict
 	cause := p.say(causeWords[v.Cause])
-	if v.Image != "" && v.Cause == report.CauseDriver {
+	if v.Image != "" && (v.Cause == report.CauseDriver || v.Cause == report.CauseProgram) {
 		cause = p.say("%s, %s", report.T(causeWords[v.Cause]), v.Image)
 	}
 	color := map[string]string{report.High: green, report.Medium: yellow, report.Low: red}[v.Confidence]
@@ -133,6 +135,7 @@ var causeWords = map[string]string{
 	report.CauseStorage:          "storage",
 	report.CauseRequested:        "requested",
 	report.CauseUnknown:          "unknown",
+	report.CauseProgram:          "program",
 }
 
 func (p *page) when() string {
@@ -169,13 +172,16 @@ func (p *page) where() string {
 	var parts []string
 	if r.Process != nil {
 		name := r.Process.Name
-		if len(name) == cutName && !strings.HasSuffix(strings.ToLower(name), ".exe") {
+		if len(name) == cutName && !p.user() && !strings.HasSuffix(strings.ToLower(name), ".exe") {
 			name += "…"
 		}
 		if r.Process.PID != nil {
 			name += fmt.Sprintf(" (%d)", *r.Process.PID)
 		}
 		parts = append(parts, p.say("process %s", name))
+	}
+	if p.user() {
+		return strings.Join(append(parts, p.userThread()...), p.say(", "))
 	}
 	if r.Processor != nil {
 		parts = append(parts, p.say("processor %d", *r.Processor))
@@ -390,6 +396,12 @@ const shownDrivers = 12
 func (p *page) thirdParty() {
 	var names []string
 	for _, m := range p.r.Modules {
+		if p.user() {
+			if m.ThirdParty != nil && *m.ThirdParty {
+				names = append(names, m.Image)
+			}
+			continue
+		}
 		if d, ok := win.English.Driver(m.Image); (!ok || !d.Microsoft()) && !strings.HasPrefix(m.Image, "dump_") && !strings.HasPrefix(m.Image, "hiber_") {
 			names = append(names, m.Image)
 		}
@@ -404,6 +416,9 @@ func (p *page) thirdParty() {
 		more = p.say(" … (--all lists them)")
 	}
 	count := p.say("%d of %d drivers", len(names), len(p.r.Modules))
+	if p.user() {
+		count = p.say("%d of %d modules", len(names), len(p.r.Modules))
+	}
 	if len(names) > 0 {
 		count = p.say("%s: %s", count, strings.Join(shown, ", ")+more)
 	}

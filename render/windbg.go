@@ -15,6 +15,8 @@ func WinDbg(w io.Writer, r *report.Report) error {
 	b := &strings.Builder{}
 	if r.Bugcheck != nil {
 		windbgHeader(b, r)
+	} else {
+		windbgUserHeader(b)
 	}
 	windbgValues(b, r)
 	windbgDump(b, r)
@@ -117,7 +119,9 @@ func windbgDump(b *strings.Builder, r *report.Report) {
 		}
 		field(b, "DUMP_FILE_ATTRIBUTES", text)
 	}
-	if r.Thread != nil && r.Thread.Address != 0 {
+	if r.Bugcheck == nil && r.Thread != nil && r.Thread.ID != nil {
+		field(b, "FAULTING_THREAD", fmt.Sprintf("%08x", *r.Thread.ID))
+	} else if r.Thread != nil && r.Thread.Address != 0 {
 		field(b, "FAULTING_THREAD", fmt.Sprintf("%016x", uint64(r.Thread.Address)))
 	}
 }
@@ -147,6 +151,9 @@ func windbgRegisters(b *strings.Builder, r *report.Report) {
 	switch r.Context.Kind {
 	case report.ContextRecord:
 		field(b, "CONTEXT", at+" -- (.cxr 0x"+at+")"+registerBlock(r.Registers))
+	case report.ContextException:
+		field(b, "CONTEXT", " (.ecxr)"+registerBlock(r.Registers))
+		windbgRecord(b, r)
 	case report.ContextTrapFrame:
 		field(b, "TRAP_FRAME", at+" -- (.trap 0x"+at+")\nNOTE: The trap frame does not contain all registers; those it lacks are left out."+registerBlock(r.Registers))
 	}
@@ -190,7 +197,11 @@ func windbgException(b *strings.Builder, r *report.Report) {
 	if x == nil {
 		return
 	}
-	field(b, "ERROR_CODE", fmt.Sprintf("(NTSTATUS) 0x%x - %s", uint32(x.Code), x.Name))
+	name := x.Name
+	if name == "" {
+		name = x.Reason
+	}
+	field(b, "ERROR_CODE", fmt.Sprintf("(NTSTATUS) 0x%x - %s", uint32(x.Code), name))
 	field(b, "EXCEPTION_CODE_STR", fmt.Sprintf("%x", uint32(x.Code)))
 	field(b, "EXCEPTION_STR", fmt.Sprintf("0x%x", uint32(x.Code)))
 	if x.Address != 0 {

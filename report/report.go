@@ -12,25 +12,26 @@ const Schema = 1
 
 // Report is all that is said of one dump.
 type Report struct {
-	Schema    int              `json:"schema"`
-	Tool      Tool             `json:"tool"`
-	Dump      Dump             `json:"dump"`
-	System    *System          `json:"system,omitempty"`
-	Bugcheck  *Bugcheck        `json:"bugcheck,omitempty"`
-	Process   *Process         `json:"process,omitempty"`
-	Thread    *Thread          `json:"thread,omitempty"`
-	Processor *uint32          `json:"processor,omitempty"`
-	IRQL      *uint8           `json:"irql,omitempty"`
-	Exception *Exception       `json:"exception,omitempty"`
-	Registers Registers        `json:"registers,omitempty"`
-	Context   *Context         `json:"context,omitempty"`
-	Stack     []Frame          `json:"stack,omitempty"`
-	Verdict   Verdict          `json:"verdict"`
-	Modules   []Module         `json:"modules,omitempty"`
-	Unloaded  []UnloadedModule `json:"unloaded_modules,omitempty"`
-	Tagged    []TaggedData     `json:"tagged_data,omitempty"`
-	Symbols   *Symbols         `json:"symbols,omitempty"`
-	Notes     []Note           `json:"notes,omitempty"`
+	Schema      int              `json:"schema"`
+	Tool        Tool             `json:"tool"`
+	Dump        Dump             `json:"dump"`
+	System      *System          `json:"system,omitempty"`
+	Bugcheck    *Bugcheck        `json:"bugcheck,omitempty"`
+	Process     *Process         `json:"process,omitempty"`
+	Thread      *Thread          `json:"thread,omitempty"`
+	Processor   *uint32          `json:"processor,omitempty"`
+	IRQL        *uint8           `json:"irql,omitempty"`
+	Exception   *Exception       `json:"exception,omitempty"`
+	Registers   Registers        `json:"registers,omitempty"`
+	Context     *Context         `json:"context,omitempty"`
+	Stack       []Frame          `json:"stack,omitempty"`
+	Verdict     Verdict          `json:"verdict"`
+	Modules     []Module         `json:"modules,omitempty"`
+	Unloaded    []UnloadedModule `json:"unloaded_modules,omitempty"`
+	Tagged      []TaggedData     `json:"tagged_data,omitempty"`
+	Annotations []Annotation     `json:"annotations,omitempty"` // what a program told its crash reporter
+	Symbols     *Symbols         `json:"symbols,omitempty"`
+	Notes       []Note           `json:"notes,omitempty"`
 }
 
 // Tool names the program that made the report.
@@ -87,42 +88,50 @@ type Parameter struct {
 	Note    Text `json:"note,omitzero"` // what this value is: a module, a status, a documented value
 }
 
-// Process is the one that was current on the processor that crashed.
+// Process is the one that was current on the processor that crashed; of a
+// user-mode minidump, the one that was dumped.
 type Process struct {
-	Name  string  `json:"name"`
-	PID   *uint64 `json:"pid,omitempty"`
-	Trust string  `json:"trust,omitempty"`
+	Name      string     `json:"name"`
+	PID       *uint64    `json:"pid,omitempty"`
+	Trust     string     `json:"trust,omitempty"`
+	StartedAt *time.Time `json:"started_at,omitempty"` // user-mode minidumps
+	Threads   int        `json:"threads,omitempty"`    // user-mode minidumps: how many it had
 }
 
 // Thread is the one that was current.
 type Thread struct {
 	Address Hex     `json:"address,omitempty"`
 	ID      *uint64 `json:"id,omitempty"`
+	Name    string  `json:"name,omitempty"` // user-mode minidumps
 }
 
 // Exception is the fault that the stop code reports.
 type Exception struct {
-	Code    Hex32  `json:"code"`
-	Name    string `json:"name,omitempty"`
-	Address Hex    `json:"address,omitempty"`
-	Access  string `json:"access,omitempty"` // read, write, execute
-	Target  *Hex   `json:"target,omitempty"`
+	Code       Hex32  `json:"code"`
+	Name       string `json:"name,omitempty"`
+	Address    Hex    `json:"address,omitempty"`
+	Access     string `json:"access,omitempty"` // read, write, execute
+	Target     *Hex   `json:"target,omitempty"`
+	Reason     string `json:"reason,omitempty"`     // user-mode minidumps: EXCEPTION_ACCESS_VIOLATION_READ, as crash reporters name it
+	Parameters []Hex  `json:"parameters,omitempty"` // user-mode minidumps: ExceptionInformation
 }
 
 // Context says where the registers were taken from.
 type Context struct {
-	Kind    string `json:"kind"` // header, context_record, trap_frame, parameter
+	Kind    string `json:"kind"` // header, context_record, trap_frame, parameter, exception, thread
 	Address Hex    `json:"address,omitempty"`
 }
 
 // The words of Context.Kind: the dump's header (the processor in KeBugCheckEx);
 // a CONTEXT or KTRAP_FRAME in memory; a stop code parameter that holds the
-// instruction alone.
+// instruction alone; the exception or the thread of a user-mode minidump.
 const (
 	ContextHeader    = "header"
 	ContextRecord    = "context_record"
 	ContextTrapFrame = "trap_frame"
 	ContextParameter = "parameter"
+	ContextException = "exception"
+	ContextThread    = "thread"
 )
 
 // Frame is one caller.
@@ -172,6 +181,7 @@ const (
 	CauseStorage          = "storage"
 	CauseRequested        = "requested"
 	CauseUnknown          = "unknown"
+	CauseProgram          = "program" // user-mode minidumps: the program or one of its libraries
 )
 
 // The words of Verdict.Confidence: recorded facts name it; derived by a
@@ -237,6 +247,12 @@ type TaggedData struct {
 	GUID      string `json:"guid"`
 	Name      string `json:"name,omitempty"`
 	SizeBytes uint32 `json:"size_bytes"`
+}
+
+// Annotation is a name with its value that a program gave to its crash reporter.
+type Annotation struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Symbols says what names rest on.

@@ -101,7 +101,7 @@ func (u *runARM64) registers(reg, n, off, release int) {
 		return
 	}
 	for i := range n {
-		u.r.restore(u.w.Stack, reg+i, u.r.SP()+mem.VA(off+i*8))
+		u.r.restore(u.w, reg+i, u.r.SP()+mem.VA(off+i*8))
 		u.lr = u.lr || reg+i == lr
 	}
 	u.r.v[sp] += uint64(release)

@@ -15,47 +15,51 @@ const maxEpilogue = 64
 //
 //	add rsp, n | lea rsp, [frame register + n]
 //	pop register ...
-//	ret | jmp to another function
+//	ret | iretq | jmp to another function
 //
 // and the first line, being the first, may be done already. Source: "x64 prolog
 // and epilog" in Microsoft's documentation; the unwinder of .NET.
-func (w *Walker) epilogue64(r Registers, fn *function, rva pe.RVA) (Registers, bool, error) {
+func (w *Walker) epilogue64(r Registers, fn *function, rva pe.RVA) (caller Registers, saved mem.VA, ok bool, err error) {
 	u := fn.x64
 	if u.version == 2 {
 		for _, begin := range u.epilogs {
 			if rva >= begin && rva-begin < pe.RVA(u.epilog) {
-				caller, err := w.pops64(r, u, uint32(rva-begin))
-				return caller, true, err
+				caller, saved, err = w.pops64(r, u, uint32(rva-begin))
+				return caller, saved, true, err
 			}
 		}
-		return r, false, nil
+		return r, 0, false, nil
 	}
-	if rva >= u.end {
-		return r, false, nil // of an indirect entry, which has no epilogue
+	if rva < u.begin || rva >= u.end {
+		return r, 0, false, nil // of an indirect entry, which has no epilogue
 	}
 	var buf [maxEpilogue]byte
 	e := epilogue{w: w, fn: fn, r: r, at: rva}
 	e.b = w.code(fn.module, buf[:min(maxEpilogue, u.end-rva)], r.PC())
 	if !e.run() {
-		return r, false, nil
+		return r, 0, false, nil
 	}
-	caller, _, err := w.return64(e.r)
-	return caller, true, err
+	if e.iret {
+		caller, saved, err = w.machineFrame64(e.r, 0)
+	} else {
+		caller, saved, err = w.return64(e.r)
+	}
+	return caller, saved, true, err
 }
 
 // pops64 does the pops of a version 2 epilogue that lie at or behind offset done.
-func (w *Walker) pops64(r Registers, u *info64, done uint32) (Registers, error) {
+func (w *Walker) pops64(r Registers, u *info64, done uint32) (Registers, mem.VA, error) {
 	at := uint32(0)
 	for _, p := range u.parts {
 		for _, o := range p.ops {
 			switch {
 			case o.code == opPushMachFrame:
-				return r, invalid("an epilogue of a function that an interrupt enters")
+				return w.machineFrame64(r, 0) // the error code is off the stack
 			case o.code == opPushNonvol:
 				if at >= done {
 					slot := r.SP()
 					r.v[rsp] += 8
-					r.restore(w.Stack, int(o.info), slot)
+					r.restore(w, int(o.info), slot)
 				}
 				if at++; o.info >= r8 {
 					at++
@@ -69,8 +73,7 @@ func (w *Walker) pops64(r Registers, u *info64, done uint32) (Registers, error) 
 			}
 		}
 	}
-	caller, _, err := w.return64(r)
-	return caller, err
+	return w.return64(r)
 }
 
 // epilogue runs code that may be an epilogue.
@@ -80,11 +83,12 @@ type epilogue struct {
 	r  Registers
 	b  []byte // what is left of the code
 	at pe.RVA // of b
-	n  int    // instructions done
+
+	iret bool // it ends in iretq
 }
 
 func (e *epilogue) skip(n int) {
-	e.b, e.at, e.n = e.b[n:], e.at+pe.RVA(n), e.n+1
+	e.b, e.at = e.b[n:], e.at+pe.RVA(n)
 }
 
 // run reports whether the code is an epilogue up to its return or jump.
@@ -104,6 +108,10 @@ func (e *epilogue) run() bool {
 		return true
 	case 0xc2: // ret n
 		return len(b) >= 3
+	case 0x48:
+		if e.iret = len(b) > 1 && b[1] == 0xcf; e.iret {
+			return true
+		}
 	}
 	return e.leaves()
 }
@@ -156,7 +164,7 @@ func (e *epilogue) pop() bool {
 	reg |= int(b[0] & 7)
 	slot := e.r.SP()
 	e.r.v[rsp] += 8
-	e.r.restore(e.w.Stack, reg, slot)
+	e.r.restore(e.w, reg, slot)
 	e.skip(n)
 	return true
 }

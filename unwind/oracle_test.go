@@ -45,26 +45,48 @@ func images(t testing.TB, dir string) (list []string) {
 }
 
 // simulate runs the oracle on an image.
-func simulate(t *testing.T, path string) (positions, failed int) {
+func simulate(t *testing.T, path string) *oracle {
 	t.Helper()
 	o, err := newOracle(openImage(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.run()
-	skipped := 0
-	for _, n := range o.skipped {
-		skipped += n
-	}
 	t.Logf("%s: %v, %d functions (%d skipped: %v), %d positions in %d of %d bytes, %d wrong",
-		filepath.Base(path), o.m, o.functions, skipped, o.skipped, o.positions, o.reached, o.bytes, o.failed)
+		filepath.Base(path), o.m, o.functions, o.left(), o.skipped, o.positions, o.reached, o.bytes, o.failed)
 	for _, f := range o.failures {
 		t.Log(f)
 	}
 	if o.failed > 0 {
 		t.Errorf("%s: the unwinder is wrong at %d of %d positions", path, o.failed, o.positions)
 	}
-	return o.positions, o.failed
+	return o
+}
+
+// left is how many functions could not be simulated.
+func (o *oracle) left() (n int) {
+	for _, k := range o.skipped {
+		n += k
+	}
+	return n
+}
+
+// total adds up what the oracle did on images, and bounds what it leaves out.
+type total struct{ functions, skipped, positions, wrong int }
+
+func (s *total) add(o *oracle) {
+	s.functions += o.functions
+	s.skipped += o.left()
+	s.positions += o.positions
+	s.wrong += o.failed
+}
+
+func (s *total) report(t *testing.T, what string) {
+	t.Helper()
+	t.Logf("%s: %d functions, %d of them skipped, %d positions, %d wrong", what, s.functions, s.skipped, s.positions, s.wrong)
+	if s.positions == 0 || s.skipped*50 > s.functions {
+		t.Errorf("%s: %d of %d functions are skipped, more than 2 %%", what, s.skipped, s.functions)
+	}
 }
 
 // TestSimulation_Images runs Microsoft's code. $BUGCHECK_IMAGES may name a
@@ -74,9 +96,11 @@ func TestSimulation_Images(t *testing.T) {
 	if dir := os.Getenv("BUGCHECK_IMAGES"); dir != "" {
 		list = append(list, images(t, dir)...)
 	}
+	var sum total
 	for _, path := range list {
-		t.Run(filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), func(t *testing.T) { simulate(t, path) })
+		t.Run(filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), func(t *testing.T) { sum.add(simulate(t, path)) })
 	}
+	sum.report(t, "images")
 }
 
 // amount is how many functions to compile a variant: $BUGCHECK_FUNCTIONS, else
@@ -97,17 +121,14 @@ func amount(t testing.TB) int {
 
 // TestSimulation_Drivers runs what clang makes of functions of many shapes.
 func TestSimulation_Drivers(t *testing.T) {
-	positions, failed := map[pe.Machine]int{}, 0
 	for _, m := range []pe.Machine{pe.X64, pe.ARM64} {
+		var sum total
 		for i, options := range variants {
 			if m == pe.X64 && strings.Contains(options[len(options)-1], "pac-ret") {
 				continue
 			}
-			path := driver(t, m, options, uint64(i), amount(t))
-			p, f := simulate(t, path)
-			positions[m] += p
-			failed += f
+			sum.add(simulate(t, driver(t, m, options, uint64(i), amount(t))))
 		}
+		sum.report(t, m.String())
 	}
-	t.Logf("%d positions on x64, %d on ARM64, %d wrong", positions[pe.X64], positions[pe.ARM64], failed)
 }

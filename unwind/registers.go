@@ -1,6 +1,8 @@
 package unwind
 
 import (
+	"math/bits"
+
 	"bugcheck/mem"
 	"bugcheck/pe"
 	"bugcheck/report"
@@ -175,17 +177,15 @@ func (r *Registers) set(i int, v uint64) {
 
 // forget keeps the registers in mask.
 func (r *Registers) forget(mask uint64) {
-	for i := range r.v {
-		if r.known&mask>>i&1 == 0 {
-			r.v[i] = 0
-		}
+	for lost := r.known &^ mask; lost != 0; lost &= lost - 1 {
+		r.v[bits.TrailingZeros64(lost)] = 0
 	}
 	r.known &= mask
 }
 
 // restore reads a register from memory; it is not known where that is missing.
-func (r *Registers) restore(m mem.Reader, i int, va mem.VA) {
-	v, err := mem.ReadU64(m, va)
+func (r *Registers) restore(w *Walker, i int, va mem.VA) {
+	v, err := w.u64(va)
 	if err != nil {
 		r.v[i], r.known = 0, r.known&^(1<<i)
 		return

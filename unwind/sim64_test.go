@@ -186,7 +186,8 @@ func (x *sim64) exec(rva pe.RVA, s *state) step {
 		s.write(in.Args[0], int64(in.MemBytes), b)
 		s.write(in.Args[1], int64(in.MemBytes), a)
 	case x86asm.CALL:
-		x.call(in, s, next)
+		x.call(s, next)
+		st.call = true
 	case x86asm.RET:
 		return step{length: st.length, ret: true}
 	case x86asm.JMP:
@@ -237,7 +238,7 @@ func (x *sim64) arithmetic(in x86asm.Inst, s *state) {
 
 // call forgets what a call may change. The one that probes the stack, before
 // rax is taken from rsp, keeps rax.
-func (x *sim64) call(_ x86asm.Inst, s *state, next pe.RVA) {
+func (x *sim64) call(s *state, next pe.RVA) {
 	var b [4]byte
 	_, _ = x.o.f.ReadAt(b[:], next)
 	probe := b[0] == 0x48 && (b[1] == 0x29 && b[2] == 0xc4 || b[1] == 0x2b && b[2] == 0xe0)

@@ -19,7 +19,7 @@ func (*simARM64) entryState() state {
 		s.regs[i] = value{entry, int64(i)}
 	}
 	s.regs[lr] = value{entry, retval}
-	s.regs[sp] = value{onStack, 0}
+	s.regs[sp] = value{onStack, -8}
 	return s
 }
 
@@ -104,6 +104,7 @@ func (x *simARM64) branch(op uint32, rva pe.RVA, s *state) step {
 		st.targets = nil
 		x.call(s, rva)
 		s.putSP(zr, value{onStack, s.regs[sp].n + moved})
+		st.call = moved == 0
 	case op>>24 == 0x54, op>>25&0x3f == 0x1a: // b.cond, cbz
 		to(op>>5, 19)
 	case op>>25&0x3f == 0x1b: // tbz
@@ -114,6 +115,7 @@ func (x *simARM64) branch(op uint32, rva pe.RVA, s *state) step {
 		return step{length: 4, ret: true}
 	case op&0xfffffc1f == 0xd63f0000, op&0xfefff800 == 0xd63f0800: // blr, blraa
 		x.call(s, rva)
+		st.call = true
 	case op&0xffe0001f == 0xd4200000: // brk
 		st.falls = false // what follows a breakpoint may be data
 	case op == 0xd503233f || op == 0xd503237f: // paciasp, pacibsp

@@ -123,6 +123,7 @@ type step struct {
 	falls   bool     // the next instruction follows
 	ret     bool     // it returns, or jumps to another function
 	switchy bool     // it jumps to somewhere that is not known
+	call    bool
 	problem string
 }
 
@@ -152,7 +153,7 @@ type oracle struct {
 
 const (
 	base = 0xfffff80012340000
-	top  = 0xffffa00055557008 // the stack pointer at entry
+	top  = 0xffffa00055557008 // the stack pointer at entry, on x64; on ARM64 it is 8 less, a multiple of 16
 
 	entryRet = 0xfffff80099990000 // the return address
 )
@@ -290,9 +291,13 @@ func (o *oracle) function(begin pe.RVA) {
 		return
 	}
 	for rva, s := range states {
-		o.check(begin, rva, s)
+		o.check(begin, rva, s, false)
 		after := *s
-		o.reached += int(o.sim.exec(rva, &after).length)
+		st := o.sim.exec(rva, &after)
+		o.reached += int(st.length)
+		if st.call {
+			o.check(begin, rva+pe.RVA(st.length), &after, true)
+		}
 	}
 }
 
@@ -399,11 +404,10 @@ func (o *oracle) isCode(rva pe.RVA) bool {
 
 // returned reports whether the caller's state is there as a return needs it.
 func (o *oracle) returned(s *state) bool {
-	sp := o.sim.sp()
-	if s.regs[sp] != (value{onStack, 0}) {
+	first := o.sim.entryState()
+	if sp := o.sim.sp(); s.regs[sp] != first.regs[sp] {
 		return false
 	}
-	first := o.sim.entryState()
 	for i := range numRegisters {
 		if kept(o.m)>>i&1 != 0 && i != rip && i != pc && s.regs[i] != first.regs[i] && (o.m == pe.X64 && i != rsp || o.m == pe.ARM64 && i >= x19) {
 			return false
@@ -419,17 +423,17 @@ func kept(m pe.Machine) uint64 {
 	return kept64
 }
 
-// check unwinds from one position.
-func (o *oracle) check(begin, at pe.RVA, s *state) {
+// check unwinds from one position: an instruction, or a return address.
+func (o *oracle) check(begin, at pe.RVA, s *state, returned bool) {
 	o.positions++
 	o.stack.s = s
-	r := Registers{Machine: o.m}
+	r := Registers{Machine: o.m, Returned: returned}
 	for i, v := range s.regs {
 		r.set(i, v.concrete(i))
 	}
 	pcIndex, want := rip, uint64(top)+8
 	if o.m == pe.ARM64 {
-		pcIndex, want = pc, top
+		pcIndex, want = pc, top-8
 	}
 	r.set(pcIndex, base+uint64(at))
 	got, err := o.walk.Step(r)

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 
+	"bugcheck/internal/le"
 	"bugcheck/mem"
 	"bugcheck/pdb"
 	"bugcheck/pe"
@@ -60,7 +61,30 @@ type Walker struct {
 	// stacks of the thread, of DPCs, interrupts and double faults.
 	Stacks []Range
 
-	cache map[mem.VA]*function
+	cache  map[mem.VA]*function
+	window window
+}
+
+// window is the part of the stack that was read last: frames lie side by side.
+type window struct {
+	at mem.VA
+	n  int // bytes that are there
+	b  [windowSize]byte
+}
+
+const windowSize = 512
+
+// u64 reads a word of the stack.
+func (w *Walker) u64(va mem.VA) (uint64, error) {
+	n := &w.window
+	if va < n.at || va-n.at+8 > mem.VA(n.n) {
+		n.at = va
+		if n.n, _ = w.Stack.ReadAt(n.b[:], va); n.n < 8 {
+			n.n = 0
+			return mem.ReadU64(w.Stack, va) // for its error
+		}
+	}
+	return le.U64(n.b[:], int(va-n.at)), nil
 }
 
 // Why a step fails; each may be wrapped. A stack that cannot be read is a
@@ -143,6 +167,7 @@ func (fn *function) load(pc mem.VA) (err error) {
 // as they will be when it returns. An instruction pointer of zero means that
 // there is no caller. It uses tables alone and guesses nothing.
 func (w *Walker) Step(r Registers) (Registers, error) {
+	w.window.n = 0
 	caller, _, err := w.step(r)
 	return caller, err
 }

@@ -26,6 +26,8 @@ const (
 	maxFrames = 1024
 	maxScan   = 256 << 10 // bytes of a stack between two frames; the largest kernel stacks have less
 	scanChunk = 512
+
+	commonFrames = 32 // the room that is made at first
 )
 
 // Walk lists the frame of r and its callers, 1024 at most. The error says why a
@@ -33,7 +35,8 @@ const (
 // pointers, by scanning, or by tables again. The walk ends without an error
 // where the stack does: at a return address of zero.
 func (w *Walker) Walk(r Registers) ([]Frame, error) {
-	frames := []Frame{{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext}}
+	w.window.n = 0
+	frames := append(make([]Frame, 0, commonFrames), Frame{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext})
 	var first error
 	for len(frames) < maxFrames {
 		last := &frames[len(frames)-1]
@@ -181,6 +184,9 @@ func (w *Walker) scan(last *Frame) (Frame, error) {
 				next := Registers{Machine: r.Machine, Returned: true}
 				next.set(next.machine().pc, ret)
 				next.set(next.machine().sp, uint64(start+off+size)+uint64(i))
+				if w.contradicted(next) {
+					continue
+				}
 				return Frame{PC: next.PC(), SP: next.SP(), Registers: next, Trust: report.TrustScan}, nil
 			}
 		}
@@ -189,6 +195,32 @@ func (w *Walker) scan(last *Frame) (Frame, error) {
 		}
 	}
 	return Frame{}, errEnd
+}
+
+// contradicted reports that a word is no return address although it looks like
+// one: the unwind data of its function, applied where the word stands, leads to a
+// caller that cannot be one. A word that is left over from an earlier call lies
+// where the stack has been used anew since.
+func (w *Walker) contradicted(r Registers) bool {
+	caller, saved, err := w.step(r)
+	switch {
+	case err != nil || saved != 0:
+		return false
+	case caller.PC() == 0:
+		return !w.nearEnd(caller.SP())
+	}
+	return !w.Plausible(caller.PC())
+}
+
+// lastFrame is what may lie behind the return address of zero that a thread's
+// stack begins with, bytes: what its creator put there.
+const lastFrame = 0x400
+
+// nearEnd reports that a stack ends soon behind va.
+func (w *Walker) nearEnd(va mem.VA) bool {
+	var b [1]byte
+	_, err := w.Stack.ReadAt(b[:], va+lastFrame)
+	return err != nil
 }
 
 // badCall unwinds code that lies in no module: a call went through a bad

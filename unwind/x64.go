@@ -218,8 +218,8 @@ func (w *Walker) step64(r Registers) (Registers, mem.VA, error) {
 	}
 	rva := pe.RVA(r.PC() - fn.module.Base)
 	if !r.Returned {
-		if caller, ok, err := w.epilogue64(r, fn, rva); ok {
-			return caller, 0, err
+		if caller, saved, ok, err := w.epilogue64(r, fn, rva); ok {
+			return caller, saved, err
 		}
 	}
 	return w.prologue64(r, fn.x64, rva)
@@ -227,7 +227,7 @@ func (w *Walker) step64(r Registers) (Registers, mem.VA, error) {
 
 // return64 does what a ret does.
 func (w *Walker) return64(r Registers) (Registers, mem.VA, error) {
-	ret, err := mem.ReadU64(w.Stack, r.SP())
+	ret, err := w.u64(r.SP())
 	if err != nil {
 		return r, 0, err
 	}
@@ -290,13 +290,13 @@ func (w *Walker) undo64(r *Registers, p part64, o op64, base uint64) (err error)
 	case opPushNonvol:
 		at := r.SP()
 		r.v[rsp] += 8
-		r.restore(w.Stack, int(o.info), at)
+		r.restore(w, int(o.info), at)
 	case opAllocLarge, opAllocSmall:
 		r.v[rsp] += uint64(o.size)
 	case opSetFPReg:
 		r.v[rsp], err = p.fixed(r)
 	case opSaveNonvol, opSaveNonvolFar:
-		r.restore(w.Stack, int(o.info), mem.VA(base+uint64(o.size)))
+		r.restore(w, int(o.info), mem.VA(base+uint64(o.size)))
 	}
 	return err
 }

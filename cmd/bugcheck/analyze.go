@@ -34,9 +34,9 @@ func analyzeCommand() *cobra.Command {
 	var flags analyzeFlags
 	cmd := &cobra.Command{
 		Use:   "analyze FILE|FOLDER…",
-		Short: "Say why Windows crashed",
-		Long: `Analyze opens crash dumps and says what happened, who did it and how sure that
-is, with the evidence.
+		Short: "Say why Windows or a program crashed",
+		Long: `Analyze opens crash dumps, of Windows or of a program, and says what happened,
+who did it and how sure that is, with the evidence.
 
 It works without symbols, and better with them: they give the callers and their
 names. It looks along --symbols, else _NT_SYMBOL_PATH, else asks Microsoft's

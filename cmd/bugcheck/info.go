@@ -20,8 +20,8 @@ func infoCommand() *cobra.Command {
 		Use:   "info FILE…",
 		Short: "Print what stands in a dump, or in a driver's file",
 		Long: `Info prints what stands in a dump, without a judgement: the header, the blocks of
-a small dump, its memory ranges and tagged data, and what is damaged. Of a driver
-or program it prints the version resource, the identity that symbol servers know
+a small dump, its memory ranges and tagged data, and what is damaged; of a
+program's dump the streams, threads and modules. Of a driver or program it prints the version resource, the identity that symbol servers know
 it by, and its sections.`,
 		Example: `  bugcheck info MEMORY.DMP
   bugcheck info myfault.sys

@@ -16,18 +16,26 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"bugcheck": func() { os.Exit(run()) }})
 }
 
+// recipe is what the lab makes a dump of.
+type recipe interface{ Bytes() ([]byte, error) }
+
 // recipes are the dumps that scripts can ask the lab for.
-var recipes = map[string]func() *lab.Dump{
-	"high-irql-17763":  func() *lab.Dump { return lab.HighIRQLKernel(lab.Windows17763) },
-	"high-irql-19041":  func() *lab.Dump { return lab.HighIRQLKernel(lab.Windows19041) },
-	"high-irql-26100":  func() *lab.Dump { return lab.HighIRQLKernel(lab.Windows26100) },
-	"high-irql-arm64":  func() *lab.Dump { return lab.HighIRQLKernel(lab.Windows22000ARM64) },
-	"high-irql-x86":    func() *lab.Dump { return lab.HighIRQLKernel(lab.Windows17763X86) },
-	"security-check":   func() *lab.Dump { return lab.SecurityCheckFailure(lab.Windows26100) },
-	"system-thread":    func() *lab.Dump { return lab.SystemThreadException(lab.Windows19041) },
-	"system-service":   func() *lab.Dump { return lab.SystemServiceException(lab.Windows19041) },
-	"hostile-names":    hostileNames,
-	"unknown-stopcode": func() *lab.Dump { d := lab.Machine(lab.Windows19041); d.Code = 0xdead; return d },
+var recipes = map[string]func() recipe{
+	"high-irql-17763":  func() recipe { return lab.HighIRQLKernel(lab.Windows17763) },
+	"high-irql-19041":  func() recipe { return lab.HighIRQLKernel(lab.Windows19041) },
+	"high-irql-26100":  func() recipe { return lab.HighIRQLKernel(lab.Windows26100) },
+	"high-irql-arm64":  func() recipe { return lab.HighIRQLKernel(lab.Windows22000ARM64) },
+	"high-irql-x86":    func() recipe { return lab.HighIRQLKernel(lab.Windows17763X86) },
+	"security-check":   func() recipe { return lab.SecurityCheckFailure(lab.Windows26100) },
+	"system-thread":    func() recipe { return lab.SystemThreadException(lab.Windows19041) },
+	"system-service":   func() recipe { return lab.SystemServiceException(lab.Windows19041) },
+	"hostile-names":    func() recipe { return hostileNames() },
+	"unknown-stopcode": func() recipe { d := lab.Machine(lab.Windows19041); d.Code = 0xdead; return d },
+	"null-read":        func() recipe { return lab.NullRead(lab.Windows19041) },
+	"null-read-x86":    func() recipe { return lab.NullRead(lab.Windows17763X86) },
+	"heap-corruption":  func() recipe { return lab.HeapCorruption(lab.Windows26100) },
+	"hang":             func() recipe { return lab.Hang(lab.Windows26100) },
+	"hostile-program":  func() recipe { return hostileProgram() },
 }
 
 // hostileNames is a dump whose names would write to a terminal, to HTML and to
@@ -41,6 +49,19 @@ func hostileNames() *lab.Dump {
 	}
 	d.Process.Name = "\x1b]0;x\x07a.exe"
 	d.Comment = "\x1b[2J"
+	return d
+}
+
+// hostileProgram is the same for a program.
+func hostileProgram() *lab.UserDump {
+	d := lab.UncaughtCPP(lab.Windows19041)
+	d.Modules[0].Path = "C:\\<script>\x1b[31m|`*evil*`\u202e\r\n.exe"
+	d.Threads[0].Name = "\x1b]0;x\x07a"
+	d.Comment = "\x1b[2J"
+	d.Annotations = [][2]string{{"\x1b[2J", "<b>\x07"}}
+	for i := range d.Memory {
+		d.Memory[i].Data = []byte(strings.ReplaceAll(string(d.Memory[i].Data), "settings", "\x1b[2Jtings"))
+	}
 	return d
 }
 
