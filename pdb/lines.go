@@ -116,7 +116,7 @@ func (t *lineTables) addInlinees(p part) error {
 	}
 	c := le.NewCursor(b)
 	extra := c.U32()&inlineesExtra != 0
-	for c.Len() >= inlineeSize {
+	for c.Len() >= inlineeSize && c.Err() == nil {
 		t.inlinees = append(t.inlinees, inlinee{TypeIndex(c.U32()), c.U32(), c.U32()})
 		if extra {
 			c.Skip(4 * c.Count(uint64(c.U32()), 4))
