@@ -191,7 +191,7 @@ func (x *sim64) exec(rva pe.RVA, s *state) step {
 	case x86asm.RET:
 		return step{length: st.length, ret: true}
 	case x86asm.JMP:
-		return x.jump(in, s, rva, b)
+		return x.jump(in, rva, b)
 	case x86asm.UD1, x86asm.UD2, x86asm.HLT, x86asm.IRETQ, x86asm.SYSRET:
 		st.falls = false
 	case x86asm.INT:
@@ -260,7 +260,7 @@ func (x *sim64) call(s *state, next pe.RVA) {
 }
 
 // jump follows a jmp.
-func (x *sim64) jump(in x86asm.Inst, s *state, rva pe.RVA, b []byte) step {
+func (x *sim64) jump(in x86asm.Inst, rva pe.RVA, b []byte) step {
 	st := step{length: uint32(in.Len)}
 	if rel, ok := in.Args[0].(x86asm.Rel); ok {
 		st.targets = []pe.RVA{rva + pe.RVA(in.Len) + pe.RVA(rel)}
@@ -274,7 +274,7 @@ func (x *sim64) jump(in x86asm.Inst, s *state, rva pe.RVA, b []byte) step {
 		st.ret = true
 		return st
 	}
-	if st.targets = x.table(in, rva); st.targets == nil {
+	if st.targets = x.table(rva); st.targets == nil {
 		st.switchy = true
 	}
 	return st
@@ -282,7 +282,7 @@ func (x *sim64) jump(in x86asm.Inst, s *state, rva pe.RVA, b []byte) step {
 
 // table finds the targets of a switch: the code before it loads the address of
 // a table or of the image into a register, and an offset out of the table.
-func (x *sim64) table(in x86asm.Inst, rva pe.RVA) []pe.RVA {
+func (x *sim64) table(rva pe.RVA) []pe.RVA {
 	_, fn, ok := x.o.owner(rva)
 	if !ok {
 		return nil

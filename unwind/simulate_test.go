@@ -186,7 +186,7 @@ type fakeStack struct{ s *state }
 
 func (f *fakeStack) ReadAt(p []byte, va mem.VA) (int, error) {
 	for i := 0; i < len(p); i += 8 {
-		off := int64(uint64(va)+uint64(i)) - int64(topSigned)
+		off := int64(uint64(va)+uint64(i)) - topSigned
 		v := uint64(0xcccccccccccccccc)
 		if x := f.s.load(off); x.kind != unknown {
 			v = x.concrete(0)
@@ -307,7 +307,7 @@ func (o *oracle) flow(begin pe.RVA) (states map[pe.RVA]*state, problem string) {
 	states = map[pe.RVA]*state{begin: &first}
 	work := []pe.RVA{begin}
 	var jumps []pe.RVA // to where is not known
-	enter := func(from, to pe.RVA, s *state) {
+	enter := func(to pe.RVA, s *state) {
 		if old, ok := states[to]; ok {
 			changed, conflict := old.join(s, o.sim.sp())
 			if conflict {
@@ -324,9 +324,9 @@ func (o *oracle) flow(begin pe.RVA) (states map[pe.RVA]*state, problem string) {
 	}
 	for steps := 0; problem == ""; {
 		if len(work) == 0 {
-			if from, to, ok := o.unreached(begin, states, jumps); ok {
+			if from, to, ok := o.unreached(states, jumps); ok {
 				s := *states[from]
-				enter(from, to, &s)
+				enter(to, &s)
 				continue
 			}
 			break
@@ -352,13 +352,13 @@ func (o *oracle) flow(begin pe.RVA) (states map[pe.RVA]*state, problem string) {
 		}
 		for _, to := range st.targets {
 			if o.inside(begin, to) && to != begin {
-				enter(at, to, &s)
+				enter(to, &s)
 			} else if !o.returned(&s) {
 				return nil, "jumps to another function with a frame"
 			}
 		}
 		if to := at + pe.RVA(st.length); st.falls && o.inside(begin, to) {
-			enter(at, to, &s)
+			enter(to, &s)
 		}
 	}
 	if problem != "" {
@@ -376,7 +376,7 @@ func (o *oracle) inside(begin, rva pe.RVA) bool {
 
 // unreached finds code that only a jump to an unknown place can reach: it
 // begins behind an instruction that does not fall through.
-func (o *oracle) unreached(begin pe.RVA, states map[pe.RVA]*state, jumps []pe.RVA) (from, to pe.RVA, ok bool) {
+func (o *oracle) unreached(states map[pe.RVA]*state, jumps []pe.RVA) (from, to pe.RVA, ok bool) {
 	if len(jumps) == 0 {
 		return 0, 0, false
 	}
