@@ -190,7 +190,7 @@ func run(t testing.TB, dir, name string, args ...string) {
 	}
 }
 
-const exports = "LIBRARY ntoskrnl.exe\nEXPORTS\next\nextd\nextb\nsum\ndie\n__chkstk\n__C_specific_handler\nmemset\nmemcpy\n"
+const exports = "LIBRARY ntoskrnl.exe\nEXPORTS\next\nextd\nextb\nsum\ndie\n_chkstk\n__chkstk\n__C_specific_handler\nmemset\nmemcpy\n"
 
 // variants are the options that frames depend on.
 var variants = [][]string{

@@ -189,8 +189,10 @@ func (x *sim64) exec(rva pe.RVA, s *state) step {
 		s.write(in.Args[0], int64(in.MemBytes), b)
 		s.write(in.Args[1], int64(in.MemBytes), a)
 	case x86asm.CALL:
-		x.call(s, next)
-		st.call = true
+		st.call = x.call(s, next)
+		if rel, ok := in.Args[0].(x86asm.Rel); ok {
+			st.falls = !x.o.endless[next+pe.RVA(rel)]
+		}
 	case x86asm.RET:
 		return step{length: st.length, ret: true}
 	case x86asm.JMP:
@@ -240,13 +242,13 @@ func (x *sim64) arithmetic(in x86asm.Inst, s *state) {
 }
 
 // call forgets what a call may change. The one that probes the stack, before
-// rax is taken from rsp, keeps rax.
-func (x *sim64) call(s *state, next pe.RVA) {
+// rax is taken from rsp, keeps rax. It reports whether the state is that of the
+// function while the call has not returned.
+func (x *sim64) call(s *state, next pe.RVA) bool {
 	var b [4]byte
 	_, _ = x.o.f.ReadAt(b[:], next)
 	if x.word == 4 {
-		x.call86(s)
-		return
+		return x.call86(s)
 	}
 	probe := b[0] == 0x48 && (b[1] == 0x29 && b[2] == 0xc4 || b[1] == 0x2b && b[2] == 0xe0)
 	for i := range 16 {
@@ -255,7 +257,7 @@ func (x *sim64) call(s *state, next pe.RVA) {
 		}
 	}
 	if probe {
-		return
+		return true
 	}
 	sp := s.regs[rsp].n
 	s.below(sp)
@@ -264,14 +266,15 @@ func (x *sim64) call(s *state, next pe.RVA) {
 			s.store(sp+off, 8, value{})
 		}
 	}
+	return true
 }
 
 // call86 is call for x86: the call that probes the stack moves esp by eax; no
 // other is made with a constant there.
-func (x *sim64) call86(s *state) {
+func (x *sim64) call86(s *state) bool {
 	if v := s.regs[eax]; v.kind == constant && v.n >= 0x1000 {
 		s.set(esp, value{onStack, s.regs[esp].n - v.n})
-		return
+		return false
 	}
 	for i := range 8 {
 		if keptX86>>i&1 == 0 {
@@ -279,6 +282,7 @@ func (x *sim64) call86(s *state) {
 		}
 	}
 	s.below(s.regs[esp].n)
+	return true
 }
 
 // jump follows a jmp.

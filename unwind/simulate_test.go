@@ -146,6 +146,8 @@ type oracle struct {
 	root  map[pe.RVA]pe.RVA // entry → the function that it is a part of
 	list  []pe.Function
 
+	endless map[pe.RVA]bool // functions that do not return
+
 	functions, positions, failed int
 	bytes, reached               int // of the functions; of those in instructions that were checked
 	skipped                      map[string]int
