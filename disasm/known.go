@@ -27,7 +27,7 @@ func (x *x86) lookUp() (entry, bool) {
 	reg, mod3 := x.modrm>>3&7, x.modrm >= 0xc0
 	if x.table == map0F38 {
 		e, ok := known38[key38{x.opcode, x.pp}]
-		return e, ok
+		return e, ok && (x.hasMem || !strings.Contains(e.operands, "M"))
 	}
 	switch x.opcode {
 	case 0x01:
@@ -69,7 +69,7 @@ func (x *x86) spare() (entry, bool) {
 		return e, ok
 	case x.table == map0F38:
 		e, ok := spare38[key38{x.opcode, x.pp}]
-		return e, ok
+		return e, ok && (x.hasMem || !strings.Contains(e.operands, "M"))
 	case x.opcode == 0x01 && x.pp == 1:
 		e, ok := known01[key01{x.modrm, 0}]
 		return e, ok

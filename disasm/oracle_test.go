@@ -119,7 +119,7 @@ func compare(t *testing.T, arch string, list []line) count {
 				t.Errorf("%s %x: %s: memory %+v; llvm %s %s", arch, l.code, got.Text, got.Memory, want, l.text)
 			}
 		}
-		if m := target.FindStringSubmatch(l.text); m != nil && got.Flow != disasm.None && got.Flow < disasm.Return {
+		if m := target.FindStringSubmatch(l.text); m != nil && got.Flow != disasm.None && got.Flow < disasm.Return && comparableTarget(arch, l) {
 			c.targets++
 			if want, _ := strconv.ParseUint(m[1], 16, 64); !got.HasTarget || got.Target != want {
 				t.Errorf("%s %x: %s: target %x; llvm %s", arch, l.code, got.Text, got.Target, l.text)
@@ -134,6 +134,12 @@ func compare(t *testing.T, arch string, list []line) count {
 // wide, Intel not.
 func ignored(arch string, l line) bool {
 	return arch == "x64" && l.code[0] == 0x66 && strings.HasPrefix(name(l.text), "j") && len(l.code) < 7
+}
+
+// comparableTarget: LLVM does not cut the targets of branches of 16 bits; what
+// it writes of a far branch is a selector.
+func comparableTarget(arch string, l line) bool {
+	return name(l.text) != "lcall" && name(l.text) != "ljmp" && (arch != "x86" || !slices.Contains(l.code[:2], 0x66))
 }
 
 // loose are the prefixes that stand before a name.
@@ -197,7 +203,7 @@ func llvmMemory(arch string, l line) (string, bool) {
 		want.Segment = ""
 	}
 	sign := int64(1)
-	for _, term := range strings.Fields(m[2]) {
+	for _, term := range strings.Fields(strings.Replace(m[2], "-0x", "- 0x", 1)) {
 		n, err := strconv.ParseUint(strings.TrimPrefix(term, "0x"), hexOrNot(term), 64)
 		switch {
 		case term == "+" || term == "-":
@@ -268,6 +274,9 @@ func armMemory(m []string) string {
 			n, _ := strconv.Atoi(shift)
 			want.Scale, want.Signed = 1<<n, kind == "sxtw"
 		}
+	}
+	if want.Index == "wzr" || want.Index == "xzr" {
+		want.Index, want.Signed = "", false
 	}
 	return plainMemory(want)
 }

@@ -104,7 +104,7 @@ func scanX86(code []byte, bits int) (scan, bool) {
 func (s *scan) length() int { return s.at }
 
 func (s *scan) prefixes() {
-	for !s.bad {
+	for s.at < len(s.code) {
 		c := s.byte()
 		switch c {
 		case 0x66:

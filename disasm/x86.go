@@ -52,6 +52,9 @@ func (x *x86) library() error {
 		return x.unnamed()
 	}
 	x.out.Mnemonic = mnemonic(inst)
+	if isGather(x.out.Mnemonic) {
+		inst.MemBytes = elementOf(x.out.Mnemonic)
+	}
 	if x.hasMem {
 		x.memoryOf(inst)
 	}
@@ -131,13 +134,27 @@ func (x *x86) memoryOf(inst x86asm.Inst) {
 		}
 	}
 	m.Read, m.Write = access(x.out.Mnemonic, first)
+	x.memory = m
 	if x.popsTo(m) {
 		m.Displacement += int64(x.operand())
 	}
 	if m.Read || m.Write {
 		x.out.Memory = append(x.out.Memory, m)
 	}
-	x.memory = m
+}
+
+// isGather: one that reads or writes several places, by a vector of indexes.
+func isGather(name string) bool {
+	return strings.HasPrefix(name, "vgather") || strings.HasPrefix(name, "vpgather") ||
+		strings.HasPrefix(name, "vscatter") || strings.HasPrefix(name, "vpscatter")
+}
+
+// elementOf is the size of what lies at each of those places, bytes.
+func elementOf(name string) int {
+	if strings.HasSuffix(name, "pd") || strings.HasSuffix(name, "q") {
+		return 8
+	}
+	return 4
 }
 
 // popsTo: pop into memory whose address comes from the stack pointer, which
