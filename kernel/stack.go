@@ -28,8 +28,7 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 	if !okPC || !okSP || pc == 0 {
 		return nil
 	}
-	w := &unwind.Walker{Stack: stackReader{m: m, skip: skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
-	start := unwind.FromReport(machines[m.Arch], regs)
+	w, start := m.walker(skip), m.unwindRegisters(regs)
 	var frames []report.Frame
 	if caller, ok := m.untouched(start); ok {
 		frames = m.describe(frames, unwind.Frame{PC: start.PC(), SP: start.SP(), Registers: start, Trust: report.TrustContext})
@@ -43,6 +42,15 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 		frames = m.describe(frames, f)
 	}
 	return frames
+}
+
+// walker finds callers, over the structures in skip.
+func (m *Machine) walker(skip []Span) *unwind.Walker {
+	return &unwind.Walker{Stack: stackReader{m: m, skip: skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
+}
+
+func (m *Machine) unwindRegisters(regs report.Registers) unwind.Registers {
+	return unwind.FromReport(machines[m.Arch], regs)
 }
 
 var machines = map[dump.Arch]pe.Machine{dump.X64: pe.X64, dump.ARM64: pe.ARM64, dump.X86: pe.X86}
