@@ -70,8 +70,8 @@ func samples(t testing.TB) []sample {
 	// A call at each distance from the end of a frame.
 	tails := bytes.Clone(calls)
 	for i := range 6 {
-		for k := range 12 { // target 0
-			tails[(i+1)*frame-12+k] = 0
+		for k := range 24 { // target 0
+			tails[(i+1)*frame-24+k] = 0
 		}
 		tails[(i+1)*frame-14+2*i] = 0xe8
 	}
