@@ -53,7 +53,7 @@ func BenchmarkProcess(b *testing.B) {
 			exe, rss := program(b), 0.0
 			b.ResetTimer()
 			for b.Loop() {
-				rss = max(rss, runProgram(b, exe, "analyze", "--format", format, file))
+				rss = max(rss, runProgram(b, exe, "analyze", "--offline", "--format", format, file))
 			}
 			b.ReportMetric(rss, "MiB")
 		})
@@ -81,7 +81,7 @@ func BenchmarkBatch(b *testing.B) {
 			}
 			b.ResetTimer()
 			for b.Loop() {
-				rss = max(rss, runProgram(b, exe, "analyze", dir))
+				rss = max(rss, runProgram(b, exe, "analyze", "--offline", dir))
 			}
 			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "dumps/s")
 			b.ReportMetric(rss, "MiB")

@@ -50,7 +50,7 @@ func deep(m pe.Machine) deepStack {
 		if m == pe.ARM64 {
 			size, ret = int(0x30+i%functions%8*16), 0
 		}
-		caller := uint64(imageBase + 0x1000 + (i+1)%functions*functionSz + 0x30)
+		caller := imageBase + 0x1000 + (i+1)%functions*functionSz + 0x30
 		if i == depth-1 {
 			caller = 0
 		}

@@ -31,11 +31,7 @@ func decodeARM64(code []byte, pc uint64) (Instruction, error) {
 	if err != nil || inst.Op == 0 {
 		return Instruction{}, wrong("no instruction is known for %08x", w.w)
 	}
-	text, ok := gnuSyntax(inst)
-	if !ok {
-		return Instruction{}, wrong("no instruction is known for %08x", w.w)
-	}
-	name, operands, _ := strings.Cut(text, " ")
+	name, operands, _ := strings.Cut(arm64asm.GNUSyntax(inst), " ")
 	if better, ok := unsigned[name]; ok {
 		name = better
 	}
@@ -55,17 +51,6 @@ func libraryARM64(code []byte) (arm64asm.Inst, error) {
 	libraryLock.Lock()
 	defer libraryLock.Unlock()
 	return arm64asm.Decode(code)
-}
-
-// gnuSyntax is the text of an instruction; arm64asm panics where it has
-// decoded a system register or an operand that it cannot write.
-func gnuSyntax(inst arm64asm.Inst) (text string, ok bool) {
-	defer func() {
-		if recover() != nil {
-			text, ok = "", false
-		}
-	}()
-	return arm64asm.GNUSyntax(inst), true
 }
 
 var relative = regexp.MustCompile(`\.[+-]0x[0-9a-f]+`)

@@ -9,7 +9,7 @@ import (
 type armEntry struct {
 	mask, value uint32
 	name        string
-	operands    string // by the place in the word, d, n or m: x0; D, N, M: sp for 31; @ is memory
+	operands    string // by the place in the word, d, n or m: x0; D, N, M: sp for 31; @ is memory, = a word
 }
 
 // armKnown are pointer authentication, and what came after Armv8.1.
@@ -42,6 +42,10 @@ var armKnown = []armEntry{
 	{0xbfe0fc00, 0x0e809400, "sdot", ""}, {0xbfe0fc00, 0x2e809400, "udot", ""},
 	{0xbfc0f400, 0x0f80e000, "sdot", ""}, {0xbfc0f400, 0x2f80e000, "udot", ""},
 	{0xffff0000, 0x00000000, "udf", "#"},
+	{0xffe0001f, 0xd4000002, "hvc", "I"}, {0xffe0001f, 0xd4000003, "smc", "I"},
+	{0xffffffff, 0xd508711f, "ic", "=ialluis"}, {0xffffffff, 0xd508751f, "ic", "=iallu"}, {0xffffffe0, 0xd50b7520, "ic", "=ivau,d"},
+	{0xffffffe0, 0xd5087800, "at", "=s1e1r,d"}, {0xffffffe0, 0xd5087820, "at", "=s1e1w,d"},
+	{0xffffffe0, 0xd5087840, "at", "=s1e0r,d"}, {0xffffffe0, 0xd5087860, "at", "=s1e0w,d"},
 }
 
 // armHints are the no-operations with a sense, by number.
@@ -63,6 +67,9 @@ func (w word) known() (name, operands string, ok bool) {
 		return w.ordered("cas", w.field(30, 2)), w.registers(w.field(30, 2) == 3) + w.at(), true
 	case w.is(0xbfa07c00, 0x08207c00):
 		return w.ordered("casp", 2), w.pairs(w.field(30, 1) == 1) + w.at(), true
+	case w.is(0x3fa08000, 0x08800000): // ldlar, stllr
+		name = [...]string{"stllr", "ldlar"}[w.field(22, 1)] + sizeLetter(w.field(30, 2))
+		return name, generalRegister(w.field(0, 5), w.field(30, 2) == 3) + "," + w.at(), true
 	case w.is(0x3f200c00, 0x19000000):
 		return w.unscaledName()
 	}
@@ -159,6 +166,10 @@ func (w word) unscaledName() (name, operands string, ok bool) {
 // operands writes those of an entry.
 func (w word) operands(letters string) string {
 	var list []string
+	if word, ok := strings.CutPrefix(letters, "="); ok {
+		word, letters, _ = strings.Cut(word, ",")
+		list = append(list, word)
+	}
 	for _, c := range letters {
 		switch c {
 		case 'd':
@@ -173,6 +184,8 @@ func (w word) operands(letters string) string {
 			list = append(list, base(w.field(16, 5)))
 		case '@':
 			list = append(list, w.at())
+		case 'I':
+			list = append(list, fmt.Sprintf("#%#x", w.field(5, 16)))
 		case '#':
 			list = append(list, fmt.Sprintf("#%#x", w.field(0, 16)))
 		}

@@ -18,13 +18,16 @@ type entry struct {
 
 // lookUp finds an instruction in the tables.
 func (x *x86) lookUp() (entry, bool) {
+	if x.encoding == vex && x.table == map0F && x.opcode == 0x77 {
+		return [...]entry{{"vzeroupper", ""}, {"vzeroall", ""}}[x.long], true
+	}
 	if x.encoding != legacy || x.table == oneByte || x.table == map0F3A {
 		return entry{}, false
 	}
 	reg, mod3 := x.modrm>>3&7, x.modrm >= 0xc0
 	if x.table == map0F38 {
 		e, ok := known38[key38{x.opcode, x.pp}]
-		return e, ok
+		return e, ok && (x.hasMem || !strings.Contains(e.operands, "M"))
 	}
 	switch x.opcode {
 	case 0x01:
@@ -50,6 +53,48 @@ func (x *x86) lookUp() (entry, bool) {
 		return entry{"getsec", ""}, x.pp == 0
 	}
 	return entry{}, false
+}
+
+// spare finds an instruction that x86asm knows in some of its forms.
+func (x *x86) spare() (entry, bool) {
+	if x.encoding != legacy {
+		return entry{}, false
+	}
+	reg := x.modrm >> 3 & 7
+	switch {
+	case x.table == oneByte:
+		return entry{"salc", ""}, x.opcode == 0xd6
+	case x.table == map0F3A:
+		e, ok := spare3A[key38{x.opcode, x.pp}]
+		return e, ok
+	case x.table == map0F38:
+		e, ok := spare38[key38{x.opcode, x.pp}]
+		return e, ok && (x.hasMem || !strings.Contains(e.operands, "M"))
+	case x.opcode == 0x01 && x.pp == 1:
+		e, ok := known01[key01{x.modrm, 0}]
+		return e, ok
+	case x.opcode >= 0x18 && x.opcode <= 0x1f:
+		return entry{"nop", "E"}, true
+	case x.opcode == 0xae && x.modrm >= 0xe8:
+		return entry{[...]string{"lfence", "mfence", "sfence"}[reg-5], ""}, x.pp == 0
+	case x.opcode == 0xc7 && x.modrm >= 0xf0:
+		return entry{[...]string{"rdrand", "rdseed"}[reg-6], "r"}, x.pp < 2
+	}
+	e, ok := spare0F[x.opcode]
+	return e, ok
+}
+
+var spare0F = map[byte]entry{
+	0x05: {"syscall", ""}, 0x07: {"sysret", ""}, 0x0d: {"prefetch", "E"}, 0x0e: {"femms", ""}, 0x0f: {"3dnow", "E"},
+	0x37: {"getsec", ""}, 0xb9: {"ud1", "GE"}, 0xff: {"ud0", "GE"},
+}
+
+var spare38 = map[key38]entry{
+	{0xf6, 1}: {"adcx", "Gr"}, {0xf6, 2}: {"adox", "Gr"}, {0xf9, 1}: {"movdiri", "MyG"},
+}
+
+var spare3A = map[key38]entry{
+	{0xcc, 0}: {"sha1rnds4", "XVi"}, {0xce, 1}: {"gf2p8affineqb", "XVi"}, {0xcf, 1}: {"gf2p8affineinvqb", "XVi"},
 }
 
 // hint is one of the no-operations that control-flow enforcement gives a sense.
@@ -96,7 +141,12 @@ func (x *x86) known(e entry) {
 func (x *x86) operandText(c byte, size string) string {
 	middle, last := x.modrm>>3&7|x.r, x.modrm&7|x.b
 	switch c {
+	case 'i':
+		return string(appendHex(nil, uint64(byte(x.immediate))))
 	case 'r':
+		if x.hasMem {
+			return x.memoryText(x.bytes(), false)
+		}
 		return x.sized(last, x.wide)
 	case 'd':
 		return registers32[last]
@@ -122,12 +172,17 @@ func (x *x86) operandText(c byte, size string) string {
 	size, written := strings.CutSuffix(size, "w")
 	n, err := strconv.Atoi(size)
 	if err != nil { // y, and a letter behind it
-		n, written = 4, true
-		if x.wide {
-			n = 8
-		}
+		n, written = x.bytes(), true
 	}
 	return x.memoryText(n, written)
+}
+
+// bytes is the size of an operand that W makes wide.
+func (x *x86) bytes() int {
+	if x.wide {
+		return 8
+	}
+	return 4
 }
 
 func (x *x86) sized(n byte, wide bool) string {

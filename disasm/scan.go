@@ -35,9 +35,11 @@ type scan struct {
 	rep      byte // F2, F3 or 0
 	rex      byte
 	encoding encoding
+	payload  int  // where the bytes of VEX and EVEX start
 	table    int  // opcode map
 	pp       byte // 0 none, 1 66, 2 F3, 3 F2
 	wide     bool // W: operands of 64 bits
+	long     byte // L of VEX: vectors of 256 bits
 	x, b     byte // bits that extend the index and base registers: 0 or 8
 	r        byte
 
@@ -102,7 +104,7 @@ func scanX86(code []byte, bits int) (scan, bool) {
 func (s *scan) length() int { return s.at }
 
 func (s *scan) prefixes() {
-	for !s.bad {
+	for s.at < len(s.code) {
 		c := s.byte()
 		switch c {
 		case 0x66:
@@ -138,6 +140,7 @@ func (s *scan) readOpcode() {
 	if s.at < len(s.code) {
 		next = s.code[s.at]
 	}
+	s.payload = s.at
 	vector := s.bits == 64 || next >= 0xc0
 	switch {
 	case s.opcode == 0xc5 && vector:
@@ -168,13 +171,13 @@ func (s *scan) readOpcode() {
 }
 
 func (s *scan) vex2(p byte) {
-	s.encoding, s.table, s.pp = vex, map0F, p&3
+	s.encoding, s.table, s.pp, s.long = vex, map0F, p&3, p>>2&1
 	s.r = ^p & 0x80 >> 4
 	s.opcode = s.byte()
 }
 
 func (s *scan) vex3(p, q byte) {
-	s.encoding, s.table, s.pp = vex, int(p&0x1f), q&3
+	s.encoding, s.table, s.pp, s.long = vex, int(p&0x1f), q&3, q>>2&1
 	s.extend(p, q)
 	s.opcode = s.byte()
 }

@@ -77,9 +77,8 @@ func (x *x86) begin(name string) []byte {
 			}
 		}
 	}
-	start := len(b)
 	b = append(b, name...)
-	for len(b)-start < 7 {
+	for len(b) < 7 {
 		b = append(b, ' ')
 	}
 	return append(b, ' ')

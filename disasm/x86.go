@@ -1,6 +1,7 @@
 package disasm
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
@@ -43,17 +44,56 @@ type x86 struct {
 
 // library takes name and operands from x86asm.
 func (x *x86) library() error {
-	inst, err := x86asm.Decode(x.code, x.bits)
-	// Maps 5 and 6 of EVEX read as others there.
-	if err != nil || inst.Op == 0 || inst.Len != x.length() || x.encoding == evex && x.table > map0F3A {
+	inst, ok := x.ask(x.code)
+	if !ok && x.encoding != legacy {
+		inst, ok = x.askAgain()
+	}
+	if !ok {
 		return x.unnamed()
 	}
 	x.out.Mnemonic = mnemonic(inst)
+	if isGather(x.out.Mnemonic) {
+		inst.MemBytes = elementOf(x.out.Mnemonic)
+	}
 	if x.hasMem {
 		x.memoryOf(inst)
 	}
 	x.writeText(inst)
 	return nil
+}
+
+// ask is x86asm's answer, if it holds for the same bytes.
+func (x *x86) ask(code []byte) (x86asm.Inst, bool) {
+	if x.encoding == evex && x.table > map0F3A {
+		return x86asm.Inst{}, false // maps 5 and 6 read as others there
+	}
+	inst, err := x86asm.Decode(code, x.bits)
+	return inst, err == nil && inst.Op != 0 && inst.Len == x.length()
+}
+
+// askAgain asks without the bits of VEX and EVEX that many instructions ignore
+// and x86asm does not: W, and the length of a vector where there is only one
+// number.
+func (x *x86) askAgain() (x86asm.Inst, bool) {
+	code := slices.Clone(x.code[:x.length()])
+	at := x.payload
+	if code[at-1] == 0xc5 {
+		code[at] &^= 4
+	} else {
+		code[at+1] &^= 0x80
+		if inst, ok := x.ask(code); ok {
+			return inst, true
+		}
+		code[at+1] |= x.code[at+1] & 0x80
+		if x.encoding == vex {
+			code[at+1] &^= 4
+		} else if x.modrm < 0xc0 || code[at+2]&0x10 == 0 {
+			code[at+2] &^= 0x60
+		}
+	}
+	inst, ok := x.ask(code)
+	name := inst.Op.String()
+	return inst, ok && (strings.HasSuffix(name, "SS") || strings.HasSuffix(name, "SD") || strings.HasSuffix(name, "SI"))
 }
 
 // unnamed is an instruction of which only the length is known.
@@ -64,6 +104,10 @@ func (x *x86) unnamed() error {
 	case evex:
 		x.out.Mnemonic = "evex"
 	default:
+		if e, ok := x.spare(); ok {
+			x.known(e)
+			return nil
+		}
 		return wrong("no instruction is known for %x", x.code[:x.length()])
 	}
 	x.out.Text = x.out.Mnemonic
@@ -90,13 +134,27 @@ func (x *x86) memoryOf(inst x86asm.Inst) {
 		}
 	}
 	m.Read, m.Write = access(x.out.Mnemonic, first)
+	x.memory = m
 	if x.popsTo(m) {
 		m.Displacement += int64(x.operand())
 	}
 	if m.Read || m.Write {
 		x.out.Memory = append(x.out.Memory, m)
 	}
-	x.memory = m
+}
+
+// isGather: one that reads or writes several places, by a vector of indexes.
+func isGather(name string) bool {
+	return strings.HasPrefix(name, "vgather") || strings.HasPrefix(name, "vpgather") ||
+		strings.HasPrefix(name, "vscatter") || strings.HasPrefix(name, "vpscatter")
+}
+
+// elementOf is the size of what lies at each of those places, bytes.
+func elementOf(name string) int {
+	if strings.HasSuffix(name, "pd") || strings.HasSuffix(name, "q") {
+		return 8
+	}
+	return 4
 }
 
 // popsTo: pop into memory whose address comes from the stack pointer, which
@@ -127,9 +185,13 @@ func mnemonic(inst x86asm.Inst) string {
 	case x86asm.ICEBP:
 		return "int1"
 	case x86asm.INT:
-		if inst.Len == 1 {
+		if inst.Opcode>>24 == 0xcc {
 			return "int3"
 		}
+	case x86asm.LCALL:
+		return "call"
+	case x86asm.LJMP:
+		return "jmp"
 	case x86asm.FWAIT:
 		return "wait"
 	}

@@ -65,6 +65,8 @@ func (f *File) readDBI() error {
 	}
 	f.dbi = d
 	f.records = f.msf.stream(stream16(d.records), "symbol records")
+	f.frameData = f.debugStream(debugNewFPO, "frame data")
+	f.fpo = f.debugStream(debugFPO, "FPO data")
 	return f.readSections()
 }
 

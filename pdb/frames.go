@@ -119,8 +119,8 @@ func (f *File) FrameData(rva uint32) (FrameData, bool) {
 // frameTables finds the table of the whole image, else those of the module that
 // contains rva. Before its entries there may be the RVA that they count from.
 func (f *File) frameTables(rva uint32) []frames {
-	if s := f.debugStream(debugNewFPO, "frame data"); s != nil {
-		return []frames{withBase(s, part{0, s.size})}
+	if f.frameData != nil {
+		return []frames{withBase(f.frameData, part{0, f.frameData.size})}
 	}
 	at, _ := f.address(rva)
 	m, _ := f.modules()
@@ -149,11 +149,10 @@ func withBase(s *stream, p part) frames {
 // address, as old compilers and assemblers write it; false if there is none.
 func (f *File) FPO(rva uint32) (FPO, bool) {
 	source, ok := f.source(rva)
-	s := f.debugStream(debugFPO, "FPO data")
-	if !ok || s == nil {
+	if !ok {
 		return FPO{}, false
 	}
-	b, ok := frames{s: s, part: part{0, s.size}, entry: fpoSize}.find(source)
+	b, ok := frames{s: f.fpo, part: part{0, f.fpo.len()}, entry: fpoSize}.find(source)
 	if !ok {
 		return FPO{}, false
 	}

@@ -37,7 +37,7 @@ func (f *File) readInfo() error {
 	}
 	f.Age = f.FileAge
 	f.named = namedStreams(c)
-	for c.Len() >= 4 {
+	for c.Len() >= 4 && c.Err() == nil {
 		switch c.U32() {
 		case featureMinimal:
 			f.minimal = true

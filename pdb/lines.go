@@ -35,6 +35,7 @@ const (
 	lineHiddenToo   = 0xf00f00
 	haveColumns     = 1
 	columnSize      = 4
+	maxSameTables   = 256     // tables of one address that are compared
 	maxBlocksOfFile = 1 << 16 // blocks of one table: a new one begins where the file changes
 )
 
@@ -115,7 +116,7 @@ func (t *lineTables) addInlinees(p part) error {
 	}
 	c := le.NewCursor(b)
 	extra := c.U32()&inlineesExtra != 0
-	for c.Len() >= inlineeSize {
+	for c.Len() >= inlineeSize && c.Err() == nil {
 		t.inlinees = append(t.inlinees, inlinee{TypeIndex(c.U32()), c.U32(), c.U32()})
 		if extra {
 			c.Skip(4 * c.Count(uint64(c.U32()), 4))
@@ -148,10 +149,11 @@ func (f *File) Lines(rva uint32) ([]Location, error) {
 	code, codeErr := mod.code()
 	keep(&err, linesErr)
 	keep(&err, codeErr)
-	own, found, bad := tables.line(f, at)
+	p, inside := code.containing(at)
+	own, found, bad := tables.line(f, at, p.size)
 	keep(&err, bad)
 	var list []Location
-	if p, ok := code.containing(at); ok {
+	if inside {
 		r, bad := code.s.record(p.record)
 		keep(&err, bad)
 		if place, ok := locate(r); ok {
@@ -159,8 +161,8 @@ func (f *File) Lines(rva uint32) ([]Location, error) {
 		}
 		list, bad = tables.inlined(f, r, mod.symbols, uint32(at-p.at))
 		keep(&err, bad)
-	} else if p, ok := f.publicAt(at); ok {
-		own.Function = name(p.name)
+	} else if public, ok := f.publicAt(at); ok {
+		own.Function = name(public.name)
 	}
 	if !found {
 		return nil, err
@@ -168,15 +170,36 @@ func (f *File) Lines(rva uint32) ([]Location, error) {
 	return append(list, own), err
 }
 
-// line finds the line of an address: the last one that begins at or before it.
-func (t *lineTables) line(f *File, at address) (l Location, found bool, err error) {
+// containing finds the table of an address. Those of functions that the linker
+// left out stay, at the address of the one it kept (seen in the C runtime for
+// ARM64): that one has as many bytes as the procedure.
+func (t *lineTables) containing(at address, size uint32) (found lineTable, ok bool) {
 	i := lastAt(t.tables, at, func(l lineTable) address { return l.at })
-	if i < 0 || uint64(at-t.tables[i].at) >= uint64(t.tables[i].size) {
+	if i < 0 {
+		return found, false
+	}
+	begin := t.tables[i].at
+	for _, l := range t.tables[i:min(i+maxSameTables, len(t.tables))] {
+		if l.at != begin {
+			break
+		}
+		if uint64(at-begin) < uint64(l.size) && (!ok || l.size == size) {
+			found, ok = l, true
+		}
+	}
+	return found, ok
+}
+
+// line finds the line of an address, in a procedure of size bytes: the last line
+// that begins at or before it.
+func (t *lineTables) line(f *File, at address, size uint32) (l Location, found bool, err error) {
+	table, ok := t.containing(at, size)
+	if !ok {
 		return l, false, nil
 	}
 	var best struct{ file, offset, line uint32 }
-	err = t.each(t.tables[i], func(file, offset, line uint32) {
-		if offset <= uint32(at-t.tables[i].at) && (!found || offset >= best.offset) {
+	err = t.each(table, func(file, offset, line uint32) {
+		if offset <= uint32(at-table.at) && (!found || offset >= best.offset) {
 			best.file, best.offset, best.line, found = file, offset, line, true
 		}
 	})

@@ -44,7 +44,8 @@ type File struct {
 	dbi      dbi
 	sections []section // of the image before its pages were rearranged, if they were
 	fromImage,
-	toImage omap // nil: nothing was rearranged
+	toImage omap // empty: nothing was rearranged
+	frameData, fpo *stream // of x86 code
 
 	records *stream // of publics and globals
 	names   func() (*stream, error)

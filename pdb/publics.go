@@ -278,12 +278,30 @@ const (
 	maxArguments = 128 // bytes of arguments that Find tries; no export of Windows has as many
 )
 
+// shortName is the length of the longest names that object files hold in place.
+// lld 19 hashes public symbols whose names are that long with the bytes behind
+// the name, so those are looked for one by one if the hash does not lead to them
+// (TestOracle_Publics, _fltused).
+const shortName = 8
+
 func (f *File) findPublic(name string) (found Symbol, ok bool) {
 	p, _ := f.publics()
 	ok = p.find(f, name, func(r record) bool {
 		found, ok = f.match(r, name)
 		return ok
 	})
+	if ok || len(name) != shortName {
+		return found, ok
+	}
+	for i := range p.count {
+		if off, _, has := p.entry(f, i); has {
+			if r, err := f.records.record(off); err == nil {
+				if found, ok = f.match(r, name); ok {
+					break
+				}
+			}
+		}
+	}
 	return found, ok
 }
 

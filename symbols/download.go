@@ -87,7 +87,7 @@ func (d *download) try(ctx context.Context, sink *treeStore) (again bool, err er
 	wait := d.f.opts.Wait * slower
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stall := time.AfterFunc(wait, func() { cancel(fmt.Errorf("%w for %v", errNoAnswer, wait.Round(time.Second))) })
+	stall := time.AfterFunc(wait, func() { cancel(fmt.Errorf("%w for %v", errNoAnswer, wait)) })
 	defer stall.Stop()
 	resp, err := d.server.get(ctx, d.f, d.path, d.header())
 	if err != nil {

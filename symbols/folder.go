@@ -26,7 +26,7 @@ type folder struct {
 const (
 	maxWalked      = 500_000
 	maxWalkedDepth = 12
-	maxCandidates  = 64 // files of one name whose identity is read
+	maxCandidates  = 32 // files of one name whose identity is read
 )
 
 func (d *folder) find(ctx context.Context, f *Finder, q Request) (located, error) {

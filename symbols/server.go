@@ -140,7 +140,7 @@ var errNoAnswer = errors.New("no answer")
 func (s *server) probe(ctx context.Context, f *Finder) {
 	defer close(s.answered)
 	start := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, f.opts.Wait, fmt.Errorf("%w within %v", errNoAnswer, f.opts.Wait.Round(time.Second)))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.opts.Wait, fmt.Errorf("%w within %v", errNoAnswer, f.opts.Wait))
 	defer cancel()
 	resp, err := s.get(ctx, f, "index2.txt", nil)
 	s.mu.Lock()
@@ -281,7 +281,7 @@ func (s *serverStore) pointer(ctx context.Context, f *Finder, q Request, path st
 	if err := d.to(ctx, sink); err != nil {
 		return located{}, err
 	}
-	defer os.Remove(d.temp)
+	defer func() { _ = os.Remove(d.temp) }()
 	text, err := os.Open(d.temp)
 	if err != nil {
 		return located{}, err

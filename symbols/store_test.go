@@ -230,6 +230,35 @@ func openImage(t *testing.T, name string) *pe.File {
 	return image
 }
 
+// TestPDB_Gcab reads a real symbol file out of a cabinet that an independent
+// writer packed.
+func TestPDB_Gcab(t *testing.T) {
+	if _, err := exec.LookPath("gcab"); err != nil {
+		corpus.Missing(t, "gcab is not installed")
+	}
+	from := filepath.Join(corpus.Dir(t, "pe"), "x64")
+	id, err := openImage(t, filepath.Join(from, "xcpt4.exe")).PDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(from, "xcpt4.pdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	packed := write(t, nil, dir, "store", "xcpt4.pdb", id.Key(), "xcpt4.pd_")
+	cmd := exec.Command("gcab", "-c", "-z", "-n", packed, "xcpt4.pdb")
+	cmd.Dir = from
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("gcab: %v: %s", err, out)
+	}
+	f := open(t, symbols.Options{Path: "srv*" + filepath.Join(dir, "cache") + "*" + filepath.Join(dir, "store")})
+	found, err := f.PDB(ctx, id)
+	if !bytes.Equal(content(t, found, err), want) || !strings.HasPrefix(found.Where, filepath.Join(dir, "cache")) {
+		t.Errorf("found at %s: other bytes than were packed", found.Where)
+	}
+}
+
 // TestPDB_AgreesWithLLVM: the identity of real symbol files as an independent
 // reader tells it.
 func TestPDB_AgreesWithLLVM(t *testing.T) {

@@ -187,16 +187,20 @@ func (f *Finder) unpacked(q Request, r io.ReaderAt, size int64, where string) (l
 	return f.inMemory(q, b.Bytes(), where)
 }
 
+// inMemory checks the identity of an unpacked file. What all files together take
+// is bounded.
 func (f *Finder) inMemory(q Request, b []byte, where string) (located, error) {
-	f.mu.Lock()
-	f.memory += int64(len(b))
-	full := f.memory > maxAllMemory
-	f.mu.Unlock()
-	if full {
-		return located{}, fmt.Errorf("%s: files of more than %d MiB are unpacked; name a folder before it, to keep them in", where, maxAllMemory>>20)
-	}
 	r := bytes.NewReader(b)
-	return located{r: r, size: r.Size(), where: where}, verify(q, r, r.Size(), where)
+	if err := verify(q, r, r.Size(), where); err != nil {
+		return located{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.memory+r.Size() > maxAllMemory {
+		return located{}, fmt.Errorf("%s: files of more than %d MiB would be unpacked into memory; name a folder before it, to keep them in", where, maxAllMemory>>20)
+	}
+	f.memory += r.Size()
+	return located{r: r, size: r.Size(), where: where}, nil
 }
 
 // unpackCabinet writes the member that is named like the file, or the only one.

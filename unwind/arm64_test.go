@@ -243,7 +243,7 @@ func TestPacked_Positions(t *testing.T) {
 			regF, regI, h, cr := v%8, v/8%11, v/88%2, v/176
 			word := uint32(1) | regF<<13 | regI<<16 | h<<20 | cr<<21 | frame<<23
 			p := decodePacked(word)
-			if _, _, all := p.size(); !valid(p) || p.frame-all == 512 && p.cr >= crChainedPAC {
+			if _, all := p.size(); !valid(p) || p.frame-all == 512 && p.cr >= crChainedPAC {
 				continue // ldp cannot release 512 bytes
 			}
 			code := canonical(decodePacked(word))
@@ -271,7 +271,7 @@ func canonical(p packed) (code []uint32) {
 	if p.cr == crChainedPAC {
 		do(0xd503237f, 0xd50323ff)
 	}
-	_, _, all := p.size()
+	_, all := p.size()
 	slot, first := uint32(0), all > 0
 	pre := uint32(all)
 	pair := func(vector, a, b uint32) {

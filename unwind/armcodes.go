@@ -176,7 +176,7 @@ func (u *runARM64) frame(off uint64) {
 func (u *runARM64) interrupted(saved mem.VA, set uint64) {
 	u.saved, u.exact = saved, true
 	u.r.Returned = false
-	keep := uint64(keptARM64 | set)
+	keep := keptARM64 | set
 	if !u.lr {
 		keep &^= 1 << lr &^ set
 	}

@@ -17,7 +17,15 @@ import (
 // compiler lays out a frame.
 
 const preamble = `
+#ifdef _M_IX86
+typedef unsigned u64;
+#define STD __stdcall
+#define DYN(n) (void *)(n)
+#else
 typedef unsigned long long u64;
+#define STD
+#define DYN(n) __builtin_alloca(n)
+#endif
 typedef __builtin_va_list va_list;
 int _fltused;
 u64 ext(void *p, u64 a, u64 b);
@@ -31,8 +39,9 @@ u64 sum(u64 n, ...);
 
 // generator writes functions.
 type generator struct {
-	r *rand.Rand
-	b strings.Builder
+	r   *rand.Rand
+	b   strings.Builder
+	x86 bool
 }
 
 func (g *generator) f(format string, args ...any) { fmt.Fprintf(&g.b, format, args...) }
@@ -53,7 +62,11 @@ func (g *generator) function(i int) {
 	if g.pick(12) {
 		aligned = fmt.Sprintf("__declspec(align(%d)) ", 32<<g.r.IntN(3))
 	}
-	g.f("__declspec(noinline) u64 f%d(u64 a0", i)
+	convention := ""
+	if !variadic && g.pick(3) {
+		convention = "STD "
+	}
+	g.f("__declspec(noinline) u64 %sf%d(u64 a0", convention, i)
 	for p := range params {
 		g.f(", u64 a%d", p+1)
 	}
@@ -70,7 +83,7 @@ func (g *generator) function(i int) {
 		g.f(" %schar buf[64]; x += ext(buf, x, %d);\n", aligned, i)
 	}
 	for k := range live {
-		g.f(" u64 v%d = x * %dULL + a%d;\n", k, g.r.IntN(1000)+3, g.r.IntN(params+1))
+		g.f(" u64 v%d = x * (u64)%d + a%d;\n", k, g.r.IntN(1000)+3, g.r.IntN(params+1))
 	}
 	for k := range doubles {
 		g.f(" double d%d = (double)(long long)x * %d.5;\n", k, k+1)
@@ -83,7 +96,7 @@ func (g *generator) function(i int) {
 	}
 	g.body(i)
 	if alloca {
-		g.f(" { char *m = __builtin_alloca(a0 & 0xffff); x += ext(m, x, 2); }\n")
+		g.f(" { char *m = DYN(a0 & 0xffff); x += ext(m, x, 2); }\n")
 	}
 	for k := range live {
 		g.f(" x ^= v%d + ext(0, v%d, x);\n", k, k)
@@ -93,7 +106,7 @@ func (g *generator) function(i int) {
 	}
 	// clang 19 moves the stack pointer without unwind data in the handlers of a
 	// function that allocates dynamically.
-	g.end(i, !alloca)
+	g.end(i, !alloca && !g.x86)
 }
 
 func (g *generator) body(i int) {
@@ -116,7 +129,7 @@ func (g *generator) body(i int) {
 		case 5:
 			g.f(" { struct big b = {{x, a0}}; b = extb(x, b, 1, 2.0, 3, 4, a0); x += b.v[1]; }\n")
 		case 6:
-			g.f(" x += sum(4, x, a0, x + 1, 2ULL, 3ULL, 4ULL, x, x, x, a0);\n")
+			g.f(" x += sum(4, x, a0, x + 1, (u64)2, (u64)3, (u64)4, x, x, x, a0);\n")
 		case 7:
 			g.f(" if (a0 & 1) { x += ext(0, x, a0 * %d); if (x & 4) return ext(0, x, 1) + 1; }\n", i)
 		}
@@ -144,8 +157,8 @@ func (g *generator) end(i int, guard bool) {
 }
 
 // source writes n functions.
-func source(seed uint64, n int) string {
-	g := generator{r: rand.New(rand.NewPCG(seed, 7))}
+func source(seed uint64, n int, x86 bool) string {
+	g := generator{r: rand.New(rand.NewPCG(seed, 7)), x86: x86}
 	g.b.WriteString(preamble)
 	for i := range n {
 		g.function(i)
@@ -177,7 +190,7 @@ func run(t testing.TB, dir, name string, args ...string) {
 	}
 }
 
-const exports = "LIBRARY ntoskrnl.exe\nEXPORTS\next\nextd\nextb\nsum\ndie\n__chkstk\n__C_specific_handler\nmemset\nmemcpy\n"
+const exports = "LIBRARY ntoskrnl.exe\nEXPORTS\next\nextd\nextb\nsum\ndie\n_chkstk\n__chkstk\n__C_specific_handler\nmemset\nmemcpy\n"
 
 // variants are the options that frames depend on.
 var variants = [][]string{
@@ -191,10 +204,14 @@ func driver(t testing.TB, m pe.Machine, options []string, seed uint64, n int) st
 	clang, link, lib := tool(t, "clang"), tool(t, "lld-link"), tool(t, "llvm-dlltool")
 	dir := t.TempDir()
 	target, short, machine := "x86_64-pc-windows-msvc", "i386:x86-64", "x64"
-	if m == pe.ARM64 {
+	switch m {
+	case pe.ARM64:
 		target, short, machine = "aarch64-pc-windows-msvc", "arm64", "arm64"
+	case pe.X86:
+		target, short, machine = "i686-pc-windows-msvc", "i386", "x86"
+		options = append(options[:len(options):len(options)], "/Z7")
 	}
-	for name, text := range map[string]string{"a.c": source(seed, n), "k.def": exports} {
+	for name, text := range map[string]string{"a.c": source(seed, n, m == pe.X86), "k.def": exports} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -203,6 +220,10 @@ func driver(t testing.TB, m pe.Machine, options []string, seed uint64, n int) st
 	args := append([]string{"--driver-mode=cl", "-target", target, "/c", "/GS-", "/kernel", "/w", "/Foa.obj"}, options...)
 	run(t, dir, clang, append(args, "a.c")...)
 	name := fmt.Sprintf("%s%s.sys", machine, strings.NewReplacer("/", "", "-", "", ":", "", "=", "").Replace(strings.Join(options, "")))
-	run(t, dir, link, "/driver", "/subsystem:native", "/nodefaultlib", "/machine:"+machine, "/entry:DriverEntry", "/release", "/out:"+name, "a.obj", "k.lib")
+	args = []string{"/driver", "/subsystem:native", "/nodefaultlib", "/machine:" + machine, "/entry:DriverEntry", "/release", "/out:" + name, "a.obj", "k.lib"}
+	if m == pe.X86 {
+		args = append(args, "/safeseh:no", "/debug:full", "/pdb:a.pdb")
+	}
+	run(t, dir, link, args...)
 	return filepath.Join(dir, name)
 }

@@ -44,13 +44,19 @@ func images(t testing.TB, dir string) (list []string) {
 	return list
 }
 
-// simulate runs the oracle on an image.
-func simulate(t *testing.T, path string) *oracle {
+// simulateImage runs the oracle on an image.
+func simulateImage(t *testing.T, path string) *oracle {
 	t.Helper()
 	o, err := newOracle(openImage(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return simulate(t, o, path)
+}
+
+// simulate runs the oracle, and says what it found.
+func simulate(t *testing.T, o *oracle, path string) *oracle {
+	t.Helper()
 	o.run()
 	t.Logf("%s: %v, %d functions (%d skipped: %v), %d positions in %d of %d bytes, %d wrong",
 		filepath.Base(path), o.m, o.functions, o.left(), o.skipped, o.positions, o.reached, o.bytes, o.failed)
@@ -98,7 +104,7 @@ func TestSimulation_Images(t *testing.T) {
 	}
 	var sum total
 	for _, path := range list {
-		t.Run(filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), func(t *testing.T) { sum.add(simulate(t, path)) })
+		t.Run(filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path), func(t *testing.T) { sum.add(simulateImage(t, path)) })
 	}
 	sum.report(t, "images")
 }
@@ -127,7 +133,7 @@ func TestSimulation_Drivers(t *testing.T) {
 			if m == pe.X64 && strings.Contains(options[len(options)-1], "pac-ret") {
 				continue
 			}
-			sum.add(simulate(t, driver(t, m, options, uint64(i), amount(t))))
+			sum.add(simulateImage(t, driver(t, m, options, uint64(i), amount(t))))
 		}
 		sum.report(t, m.String())
 	}

@@ -59,9 +59,10 @@ func codes(parts ...[][]byte) []byte {
 	return append(b, codeEnd)
 }
 
-// size is the size of the save area: integer registers, vector registers, homes.
-func (p packed) size() (integers, floats, all int) {
-	integers = p.regI * 8
+// size is the size of the saved vector registers, and of the whole save area:
+// integer registers, vector registers, homes.
+func (p packed) size() (floats, all int) {
+	integers := p.regI * 8
 	if p.cr == crSavedLR {
 		integers += 8
 	}
@@ -71,7 +72,7 @@ func (p packed) size() (integers, floats, all int) {
 	if all = integers + floats; all > 0 && p.home {
 		all += 8 * 8 // without saves, the homes lie among the locals
 	}
-	return integers, floats, (all + 15) &^ 15
+	return floats, (all + 15) &^ 15
 }
 
 // saves lists the unwind codes of the part of the prologue that saves
@@ -80,7 +81,7 @@ func (p packed) saves() (list, homed [][]byte) {
 	if p.cr == crChainedPAC {
 		list = append(list, []byte{codePAC})
 	}
-	_, floats, all := p.size()
+	floats, all := p.size()
 	if all == 0 {
 		return list, nil
 	}
@@ -149,7 +150,7 @@ func (s *saver) floats(n int) {
 // locals lists the codes of the part of the prologue that makes room for local
 // variables and saves fp and lr.
 func (p packed) locals() (list [][]byte) {
-	_, _, all := p.size()
+	_, all := p.size()
 	n := p.frame - all
 	switch {
 	case n <= 0:

@@ -169,7 +169,7 @@ func comparePacked(t *testing.T, f *pe.File, out string) {
 		}
 		fn := byBegin[at]
 		p := decodePacked(fn.Packed)
-		if _, _, all := p.size(); all == 0 && p.home || p.fragment || p.regI == 1 && p.cr == crSavedLR {
+		if _, all := p.size(); all == 0 && p.home || p.fragment || p.regI == 1 && p.cr == crSavedLR {
 			// llvm-readobj counts the homes to the saves also where nothing is saved,
 			// shows a fragment as a function, and calls x19 with lr alone invalid. In
 			// this the unwinder of .NET is followed.
@@ -301,7 +301,7 @@ func TestOracle_Packed(t *testing.T) {
 // valid reports whether a compiler could write packed data: the frame has room
 // for what is saved, and for fp and lr.
 func valid(p packed) bool {
-	_, _, all := p.size()
+	_, all := p.size()
 	if p.cr >= crChainedPAC {
 		all += 16
 	}

@@ -18,7 +18,7 @@ type Registers struct {
 
 	known  uint64 // bit i: v[i] is known
 	v      [numRegisters]uint64
-	params uint32 // x86: bytes of parameters that the function below will remove
+	params uint32 // x86: bytes of parameters of the call that has not returned, which lie above esp
 }
 
 const numRegisters = 33

@@ -7,15 +7,18 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// sim64 runs x64 code.
-type sim64 struct{ o *oracle }
+// sim64 runs x64 code, or x86 code, whose registers have the same numbers.
+type sim64 struct {
+	o    *oracle
+	word int64 // 8 or 4
+}
 
 func (*sim64) sp() int { return rsp }
 
-func (*sim64) entryState() state {
-	var s state
-	for i := range 16 {
-		s.regs[i] = value{entry, int64(i)}
+func (x *sim64) entryState() state {
+	s := state{word: x.word}
+	for i := range 2 * x.word {
+		s.regs[i] = value{entry, i}
 	}
 	s.regs[rsp] = value{onStack, 0}
 	s.slots = []slot{{0, value{entry, retval}}}
@@ -65,7 +68,7 @@ func reg64(a x86asm.Arg) (i int, size int64, ok bool) {
 // address is where an operand lies, if that is on the stack.
 func (s *state) address(m x86asm.Mem) (off int64, ok bool) {
 	i, size, ok := reg64(m.Base)
-	if !ok || size != 8 || m.Index != 0 || s.regs[i].kind != onStack {
+	if !ok || size != s.word || m.Segment != 0 || m.Index != 0 || s.regs[i].kind != onStack {
 		return 0, false
 	}
 	return s.regs[i].n + m.Disp, true
@@ -76,11 +79,11 @@ func (s *state) operand(a x86asm.Arg, size int64) value {
 	case x86asm.Imm:
 		return value{constant, int64(a)}
 	case x86asm.Mem:
-		if off, ok := s.address(a); ok && size == 8 {
+		if off, ok := s.address(a); ok && size == s.word {
 			return s.load(off)
 		}
 	}
-	if i, n, ok := reg64(a); ok && n == 8 {
+	if i, n, ok := reg64(a); ok && n == s.word {
 		return s.regs[i]
 	}
 	return value{}
@@ -101,7 +104,7 @@ func (s *state) set(i int, v value) {
 
 func (s *state) write(a x86asm.Arg, size int64, v value) {
 	if i, n, ok := reg64(a); ok {
-		if n < 4 || n == 4 && v.kind != constant {
+		if n < 4 || n < s.word && v.kind != constant {
 			v = value{}
 		}
 		s.set(i, v)
@@ -139,7 +142,7 @@ func (x *sim64) exec(rva pe.RVA, s *state) step {
 	if k := unknown64(b); k > 0 {
 		return step{length: uint32(k), falls: true}
 	}
-	in, err := x86asm.Decode(b, 64)
+	in, err := x86asm.Decode(b, int(x.word)*8)
 	if err != nil || in.Op == 0 {
 		return step{problem: "an instruction that is not known"}
 	}
@@ -147,23 +150,23 @@ func (x *sim64) exec(rva pe.RVA, s *state) step {
 	next := rva + pe.RVA(in.Len)
 	switch in.Op {
 	case x86asm.PUSH:
-		v := s.operand(in.Args[0], 8)
-		s.regs[rsp].n -= 8
-		s.store(s.regs[rsp].n, 8, value{})
-		s.store(s.regs[rsp].n, 8, v)
-	case x86asm.PUSHF, x86asm.PUSHFQ:
-		s.regs[rsp].n -= 8
-		s.store(s.regs[rsp].n, 8, value{})
-	case x86asm.POPF, x86asm.POPFQ:
-		s.set(rsp, value{onStack, s.regs[rsp].n + 8})
+		v := s.operand(in.Args[0], x.word)
+		s.regs[rsp].n -= x.word
+		s.store(s.regs[rsp].n, x.word, value{})
+		s.store(s.regs[rsp].n, x.word, v)
+	case x86asm.PUSHF, x86asm.PUSHFQ, x86asm.PUSHFD:
+		s.regs[rsp].n -= x.word
+		s.store(s.regs[rsp].n, x.word, value{})
+	case x86asm.POPF, x86asm.POPFQ, x86asm.POPFD:
+		s.set(rsp, value{onStack, s.regs[rsp].n + x.word})
 	case x86asm.POP:
 		v := s.load(s.regs[rsp].n)
-		s.set(rsp, value{onStack, s.regs[rsp].n + 8})
-		s.write(in.Args[0], 8, v)
+		s.set(rsp, value{onStack, s.regs[rsp].n + x.word})
+		s.write(in.Args[0], x.word, v)
 	case x86asm.LEAVE:
 		s.set(rsp, s.regs[rbp])
 		v := s.load(s.regs[rsp].n)
-		s.set(rsp, value{onStack, s.regs[rsp].n + 8})
+		s.set(rsp, value{onStack, s.regs[rsp].n + x.word})
 		s.regs[rbp] = v
 	case x86asm.ADD, x86asm.SUB, x86asm.AND:
 		x.arithmetic(in, s)
@@ -174,24 +177,26 @@ func (x *sim64) exec(rva pe.RVA, s *state) step {
 				v = value{onStack, off}
 			}
 		}
-		s.write(in.Args[0], 8, v)
+		s.write(in.Args[0], x.word, v)
 	case x86asm.MOV:
 		v := s.operand(in.Args[1], int64(in.MemBytes))
-		if _, ok := in.Args[1].(x86asm.Mem); !ok && in.MemBytes == 8 || in.MemBytes == 0 {
-			v = s.operand(in.Args[1], 8)
+		if _, ok := in.Args[1].(x86asm.Mem); !ok && int64(in.MemBytes) == x.word || in.MemBytes == 0 {
+			v = s.operand(in.Args[1], x.word)
 		}
 		s.write(in.Args[0], int64(in.MemBytes), v)
 	case x86asm.XCHG, x86asm.XADD:
-		a, b := s.operand(in.Args[0], 8), s.operand(in.Args[1], 8)
+		a, b := s.operand(in.Args[0], x.word), s.operand(in.Args[1], x.word)
 		s.write(in.Args[0], int64(in.MemBytes), b)
 		s.write(in.Args[1], int64(in.MemBytes), a)
 	case x86asm.CALL:
-		x.call(s, next)
-		st.call = true
+		st.call = x.call(s, next)
+		if rel, ok := in.Args[0].(x86asm.Rel); ok {
+			st.falls = !x.o.endless[next+pe.RVA(rel)]
+		}
 	case x86asm.RET:
 		return step{length: st.length, ret: true}
 	case x86asm.JMP:
-		return x.jump(in, s, rva, b)
+		return x.jump(in, rva, b)
 	case x86asm.UD1, x86asm.UD2, x86asm.HLT, x86asm.IRETQ, x86asm.SYSRET:
 		st.falls = false
 	case x86asm.INT:
@@ -218,11 +223,11 @@ func (x *sim64) exec(rva pe.RVA, s *state) step {
 
 func (x *sim64) arithmetic(in x86asm.Inst, s *state) {
 	i, size, ok := reg64(in.Args[0])
-	if !ok || size != 8 {
+	if !ok || size != x.word {
 		s.write(in.Args[0], int64(in.MemBytes), value{})
 		return
 	}
-	a, b := s.regs[i], s.operand(in.Args[1], 8)
+	a, b := s.regs[i], s.operand(in.Args[1], x.word)
 	v := value{}
 	switch {
 	case a.kind != onStack && a.kind != constant || b.kind != constant:
@@ -237,10 +242,14 @@ func (x *sim64) arithmetic(in x86asm.Inst, s *state) {
 }
 
 // call forgets what a call may change. The one that probes the stack, before
-// rax is taken from rsp, keeps rax.
-func (x *sim64) call(s *state, next pe.RVA) {
+// rax is taken from rsp, keeps rax. It reports whether the state is that of the
+// function while the call has not returned.
+func (x *sim64) call(s *state, next pe.RVA) bool {
 	var b [4]byte
 	_, _ = x.o.f.ReadAt(b[:], next)
+	if x.word == 4 {
+		return x.call86(s)
+	}
 	probe := b[0] == 0x48 && (b[1] == 0x29 && b[2] == 0xc4 || b[1] == 0x2b && b[2] == 0xe0)
 	for i := range 16 {
 		if kept64>>i&1 == 0 && (i != rax || !probe) {
@@ -248,7 +257,7 @@ func (x *sim64) call(s *state, next pe.RVA) {
 		}
 	}
 	if probe {
-		return
+		return true
 	}
 	sp := s.regs[rsp].n
 	s.below(sp)
@@ -257,24 +266,41 @@ func (x *sim64) call(s *state, next pe.RVA) {
 			s.store(sp+off, 8, value{})
 		}
 	}
+	return true
+}
+
+// call86 is call for x86: the call that probes the stack moves esp by eax; no
+// other is made with a constant there.
+func (x *sim64) call86(s *state) bool {
+	if v := s.regs[eax]; v.kind == constant && v.n >= 0x1000 {
+		s.set(esp, value{onStack, s.regs[esp].n - v.n})
+		return false
+	}
+	for i := range 8 {
+		if keptX86>>i&1 == 0 {
+			s.regs[i] = value{}
+		}
+	}
+	s.below(s.regs[esp].n)
+	return true
 }
 
 // jump follows a jmp.
-func (x *sim64) jump(in x86asm.Inst, s *state, rva pe.RVA, b []byte) step {
+func (x *sim64) jump(in x86asm.Inst, rva pe.RVA, b []byte) step {
 	st := step{length: uint32(in.Len)}
 	if rel, ok := in.Args[0].(x86asm.Rel); ok {
 		st.targets = []pe.RVA{rva + pe.RVA(in.Len) + pe.RVA(rel)}
 		return st
 	}
-	if m, ok := in.Args[0].(x86asm.Mem); ok && m.Base == x86asm.RIP {
+	if m, ok := in.Args[0].(x86asm.Mem); ok && (m.Base == x86asm.RIP || x.word == 4 && m.Base == 0 && m.Index == 0) {
 		st.ret = true
 		return st
 	}
-	if b[0]&0xf8 == 0x48 {
+	if x.word == 8 && b[0]&0xf8 == 0x48 {
 		st.ret = true
 		return st
 	}
-	if st.targets = x.table(in, rva); st.targets == nil {
+	if st.targets = x.table(rva); st.targets == nil {
 		st.switchy = true
 	}
 	return st
@@ -282,9 +308,9 @@ func (x *sim64) jump(in x86asm.Inst, s *state, rva pe.RVA, b []byte) step {
 
 // table finds the targets of a switch: the code before it loads the address of
 // a table or of the image into a register, and an offset out of the table.
-func (x *sim64) table(in x86asm.Inst, rva pe.RVA) []pe.RVA {
+func (x *sim64) table(rva pe.RVA) []pe.RVA {
 	_, fn, ok := x.o.owner(rva)
-	if !ok {
+	if !ok || x.word == 4 {
 		return nil
 	}
 	var list []x86asm.Inst
@@ -292,7 +318,7 @@ func (x *sim64) table(in x86asm.Inst, rva pe.RVA) []pe.RVA {
 	b := make([]byte, rva-fn.Begin)
 	_, _ = x.o.f.ReadAt(b, fn.Begin)
 	for at := pe.RVA(0); at < pe.RVA(len(b)); {
-		in, err := x86asm.Decode(b[at:], 64)
+		in, err := x86asm.Decode(b[at:], int(x.word)*8)
 		if err != nil || in.Op == 0 {
 			if k := unknown64(b[at:]); k > 0 {
 				at += pe.RVA(k)

@@ -14,7 +14,7 @@ type simARM64 struct{ o *oracle }
 func (*simARM64) sp() int { return sp }
 
 func (*simARM64) entryState() state {
-	var s state
+	s := state{word: 8}
 	for i := range sp {
 		s.regs[i] = value{entry, int64(i)}
 	}

@@ -39,6 +39,7 @@ type slot struct {
 
 // state is what is known before an instruction.
 type state struct {
+	word  int64 // size of an address, bytes
 	regs  [numRegisters]value
 	slots []slot // sorted; never changed in place once shared
 }
@@ -56,15 +57,15 @@ func (s *state) load(off int64) value {
 
 // store writes size bytes at off; what it overlaps is lost.
 func (s *state) store(off int64, size int64, v value) {
-	if size == 8 && v.kind != unknown && s.load(off) == v {
+	if size == s.word && v.kind != unknown && s.load(off) == v {
 		return
 	}
-	from, to := s.find(off-7), s.find(off+size)
-	if from == to && (v.kind == unknown || size != 8) {
+	from, to := s.find(off-s.word+1), s.find(off+size)
+	if from == to && (v.kind == unknown || size != s.word) {
 		return
 	}
 	list := append(make([]slot, 0, len(s.slots)+1), s.slots[:from]...)
-	if size == 8 && v.kind != unknown {
+	if size == s.word && v.kind != unknown {
 		list = append(list, slot{off, v})
 	}
 	s.slots = append(list, s.slots[to:]...)
@@ -145,6 +146,8 @@ type oracle struct {
 	root  map[pe.RVA]pe.RVA // entry → the function that it is a part of
 	list  []pe.Function
 
+	endless map[pe.RVA]bool // functions that do not return
+
 	functions, positions, failed int
 	bytes, reached               int // of the functions; of those in instructions that were checked
 	skipped                      map[string]int
@@ -166,7 +169,7 @@ func entryValue(n int64) uint64 {
 	case signed:
 		return signedValue
 	}
-	return 0xe000000000000000 | uint64(n+1)<<32 | 0x1230
+	return 0xe0000000e0000000 | uint64(n+1)<<32 | uint64(n+1)<<16 | 0x1230
 }
 
 func (v value) concrete(i int) uint64 {
@@ -182,20 +185,21 @@ func (v value) concrete(i int) uint64 {
 }
 
 // fakeStack is the memory of a state; what it does not know is rubbish.
-type fakeStack struct{ s *state }
+type fakeStack struct {
+	s   *state
+	top int64 // the stack pointer at entry
+}
 
 func (f *fakeStack) ReadAt(p []byte, va mem.VA) (int, error) {
-	for i := 0; i < len(p); i += 8 {
-		off := int64(uint64(va)+uint64(i)) - int64(topSigned)
+	for i := 0; i < len(p); i += int(f.s.word) {
+		off := int64(va) + int64(i) - f.top
 		v := uint64(0xcccccccccccccccc)
 		if x := f.s.load(off); x.kind != unknown {
 			v = x.concrete(0)
 		}
-		var b [8]byte
-		for j := range b {
-			b[j] = byte(v >> (8 * j))
+		for j := 0; j < int(f.s.word) && i+j < len(p); j++ {
+			p[i+j] = byte(v >> (8 * j))
 		}
-		copy(p[i:], b[:])
 	}
 	return len(p), nil
 }
@@ -204,6 +208,7 @@ var topSigned = func() int64 { v := uint64(top); return int64(v) }()
 
 func newOracle(f *pe.File) (*oracle, error) {
 	o := &oracle{f: f, m: f.Header.Machine, root: map[pe.RVA]pe.RVA{}, skipped: map[string]int{}}
+	o.stack.top = topSigned
 	o.walk = &Walker{Stack: &o.stack, Modules: func(pc mem.VA) (Module, bool) {
 		return Module{Base: base, Image: f}, pc >= base && pc < base+mem.VA(f.Header.SizeOfImage)
 	}}
@@ -212,7 +217,7 @@ func newOracle(f *pe.File) (*oracle, error) {
 	if o.m == pe.ARM64 {
 		o.sim = &simARM64{o: o}
 	} else {
-		o.sim = &sim64{o: o}
+		o.sim = &sim64{o: o, word: 8}
 	}
 	for _, fn := range o.list {
 		o.root[fn.Begin] = o.rootOf(fn)
@@ -307,7 +312,7 @@ func (o *oracle) flow(begin pe.RVA) (states map[pe.RVA]*state, problem string) {
 	states = map[pe.RVA]*state{begin: &first}
 	work := []pe.RVA{begin}
 	var jumps []pe.RVA // to where is not known
-	enter := func(from, to pe.RVA, s *state) {
+	enter := func(to pe.RVA, s *state) {
 		if old, ok := states[to]; ok {
 			changed, conflict := old.join(s, o.sim.sp())
 			if conflict {
@@ -324,9 +329,9 @@ func (o *oracle) flow(begin pe.RVA) (states map[pe.RVA]*state, problem string) {
 	}
 	for steps := 0; problem == ""; {
 		if len(work) == 0 {
-			if from, to, ok := o.unreached(begin, states, jumps); ok {
+			if from, to, ok := o.unreached(states, jumps); ok {
 				s := *states[from]
-				enter(from, to, &s)
+				enter(to, &s)
 				continue
 			}
 			break
@@ -352,13 +357,13 @@ func (o *oracle) flow(begin pe.RVA) (states map[pe.RVA]*state, problem string) {
 		}
 		for _, to := range st.targets {
 			if o.inside(begin, to) && to != begin {
-				enter(at, to, &s)
+				enter(to, &s)
 			} else if !o.returned(&s) {
 				return nil, "jumps to another function with a frame"
 			}
 		}
 		if to := at + pe.RVA(st.length); st.falls && o.inside(begin, to) {
-			enter(at, to, &s)
+			enter(to, &s)
 		}
 	}
 	if problem != "" {
@@ -376,7 +381,7 @@ func (o *oracle) inside(begin, rva pe.RVA) bool {
 
 // unreached finds code that only a jump to an unknown place can reach: it
 // begins behind an instruction that does not fall through.
-func (o *oracle) unreached(begin pe.RVA, states map[pe.RVA]*state, jumps []pe.RVA) (from, to pe.RVA, ok bool) {
+func (o *oracle) unreached(states map[pe.RVA]*state, jumps []pe.RVA) (from, to pe.RVA, ok bool) {
 	if len(jumps) == 0 {
 		return 0, 0, false
 	}
@@ -409,7 +414,7 @@ func (o *oracle) returned(s *state) bool {
 		return false
 	}
 	for i := range numRegisters {
-		if kept(o.m)>>i&1 != 0 && i != rip && i != pc && s.regs[i] != first.regs[i] && (o.m == pe.X64 && i != rsp || o.m == pe.ARM64 && i >= x19) {
+		if kept(o.m)>>i&1 != 0 && i != o.pc() && i != x18 && s.regs[i] != first.regs[i] {
 			return false
 		}
 	}
@@ -417,10 +422,13 @@ func (o *oracle) returned(s *state) bool {
 }
 
 func kept(m pe.Machine) uint64 {
-	if m == pe.ARM64 {
-		return keptARM64
-	}
-	return kept64
+	r := Registers{Machine: m}
+	return r.machine().kept
+}
+
+func (o *oracle) pc() int {
+	r := Registers{Machine: o.m}
+	return r.machine().pc
 }
 
 // check unwinds from one position: an instruction, or a return address.
@@ -431,17 +439,21 @@ func (o *oracle) check(begin, at pe.RVA, s *state, returned bool) {
 	for i, v := range s.regs {
 		r.set(i, v.concrete(i))
 	}
-	pcIndex, want := rip, uint64(top)+8
-	if o.m == pe.ARM64 {
-		pcIndex, want = pc, top-8
+	mask, want := ^uint64(0), uint64(top)+8
+	switch o.m {
+	case pe.ARM64:
+		want = top - 8
+	case pe.X86:
+		mask, want = 0xffffffff, top&0xffffffff+4
 	}
+	pcIndex := o.pc()
 	r.set(pcIndex, base+uint64(at))
 	got, err := o.walk.Step(r)
 	if err != nil {
 		o.fail(begin, at, err.Error())
 		return
 	}
-	if g := uint64(got.PC()); g != entryRet {
+	if g := uint64(got.PC()); g != entryRet&mask {
 		o.fail(begin, at, fmt.Sprintf("pc %x", g))
 		return
 	}
@@ -454,7 +466,7 @@ func (o *oracle) check(begin, at pe.RVA, s *state, returned bool) {
 		if kept(o.m)>>i&1 == 0 || i == pcIndex || i == o.sim.sp() || first.regs[i].kind != entry || i == lr && o.m == pe.ARM64 {
 			continue
 		}
-		if g, ok := got.get(i); !ok || g != entryValue(int64(i)) {
+		if g, ok := got.get(i); !ok || g != entryValue(int64(i))&mask {
 			o.fail(begin, at, fmt.Sprintf("%s %x, %v", got.machine().names[i], g, ok))
 			return
 		}

@@ -3,6 +3,7 @@ package unwind
 import (
 	"fmt"
 
+	"bugcheck/internal/le"
 	"bugcheck/mem"
 	"bugcheck/pdb"
 )
@@ -25,6 +26,11 @@ func (w *Walker) stepX86(r Registers) (Registers, error) {
 	if !ok {
 		caller, _, err := w.badCall(r)
 		return caller, err
+	}
+	if !r.Returned {
+		if caller, ok, err := w.epilogue86(r, m); ok {
+			return caller, err
+		}
 	}
 	if m.Frames == nil {
 		return r, ErrNoTable
@@ -50,6 +56,80 @@ func (w *Walker) returnX86(r Registers) (Registers, error) {
 	r.forget(keptX86)
 	r.Returned, r.params = true, 0
 	return r, nil
+}
+
+// epilogue86 does what is left of an epilogue; false if the code at eip is none.
+// No record describes epilogues. One frees the frame (add esp; lea esp, [ebp-n];
+// mov esp, ebp; leave), pops registers, and returns or jumps to a function.
+func (w *Walker) epilogue86(r Registers, m Module) (caller Registers, ok bool, err error) {
+	var buf [maxEpilogue]byte
+	b := w.code(m, buf[:], r.PC())
+	at := uint32(r.PC() - m.Base)
+	for len(b) > 1 {
+		n := w.release86(&r, b)
+		if n == 0 || n > len(b) {
+			break
+		}
+		b, at = b[n:], at+uint32(n)
+	}
+	switch {
+	case len(b) >= 1 && b[0] == 0xc3, len(b) >= 3 && b[0] == 0xc2:
+	case len(b) >= 5 && b[0] == 0xe9 && m.begins(at+5+le.U32(b, 1)):
+	default:
+		return r, false, nil
+	}
+	caller, err = w.returnX86(r)
+	if m.Frames != nil {
+		d, _ := m.Frames.FrameData(at)
+		caller.params = d.Params
+	}
+	return caller, true, err
+}
+
+// begins reports whether a function begins at rva.
+func (m Module) begins(rva uint32) bool {
+	if m.Frames == nil {
+		return false
+	}
+	d, ok := m.Frames.FrameData(rva)
+	return ok && d.FunctionStart && d.RVA == rva
+}
+
+// release86 does one instruction of an epilogue, and returns its length; 0 if
+// it is none.
+func (w *Walker) release86(r *Registers, b []byte) int {
+	frame, known := r.get(ebp)
+	switch {
+	case b[0]&0xf8 == 0x58 && b[0]&7 != esp: // pop
+		w.pop86(r, int(b[0]&7))
+		return 1
+	case b[0] == 0x83 && b[1] == 0xc4 && len(b) > 2: // add esp, imm8
+		r.set(esp, r.v[esp]+uint64(int64(int8(b[2]))))
+		return 3
+	case b[0] == 0x81 && b[1] == 0xc4 && len(b) > 5: // add esp, imm32
+		r.set(esp, r.v[esp]+uint64(le.U32(b, 2)))
+		return 6
+	case b[0] == 0x8d && b[1] == 0x65 && len(b) > 2 && known: // lea esp, [ebp+disp8]
+		r.set(esp, frame+uint64(int64(int8(b[2]))))
+		return 3
+	case (b[0] == 0x89 && b[1] == 0xec || b[0] == 0x8b && b[1] == 0xe5) && known: // mov esp, ebp
+		r.set(esp, frame)
+		return 2
+	case b[0] == 0xc9 && known: // leave
+		r.set(esp, frame)
+		w.pop86(r, ebp)
+		return 1
+	}
+	return 0
+}
+
+func (w *Walker) pop86(r *Registers, i int) {
+	v, err := mem.ReadU32(w.Stack, r.SP())
+	r.set(i, uint64(v))
+	if err != nil {
+		r.forget(^uint64(1 << i))
+	}
+	r.set(esp, r.v[esp]+4)
 }
 
 // stepFPO unwinds a function without a frame pointer: above esp lie the

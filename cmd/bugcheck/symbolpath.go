@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func (s *symbolFlags) finder(progress func(name string, done, total int64)) (*sy
 		Path: path, Cache: cache, Images: ownImages(), Offline: s.offline, Now: time.Now(), Progress: progress,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("symbol path %q: %w", path, err)
+		return nil, err // it names the element, without passwords
 	}
 	return f, nil
 }
