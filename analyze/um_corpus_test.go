@@ -14,6 +14,8 @@ import (
 	"bugcheck/internal/corpus"
 	"bugcheck/internal/damage"
 	"bugcheck/kernel"
+	"bugcheck/lab"
+	"bugcheck/render"
 	"bugcheck/report"
 )
 
@@ -195,6 +197,23 @@ func TestCorpus_MalformedMinidumps(t *testing.T) {
 		if _, err := dump.Open(damage.File{b}, int64(len(b))); err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("%s: %v, want a word of damage", name, err)
 		}
+	}
+}
+
+// Without its system information a dump has a report that claims no version.
+func TestReport_NoSystemInfo(t *testing.T) {
+	b, err := lab.NullRead(lab.Windows19041).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[0x20] = 0xff // the type of the first stream, which is the system's
+	r := userReport(t, b)
+	if r.System.Name != "Windows" || r.System.Version != "" || r.System.Build != 0 || r.Verdict.Image != "plugin.dll" || len(r.Notes) == 0 {
+		t.Errorf("system %+v, verdict %+v, notes %v", r.System, r.Verdict, r.Notes)
+	}
+	var out strings.Builder
+	if err := render.Text(&out, r, render.Options{}); err != nil || strings.Contains(out.String(), "()") {
+		t.Errorf("%v:\n%s", err, out.String())
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 func userReport(m *kernel.Machine, c *collection, r *report.Report) {
 	u := m.User
 	r.Bugcheck = nil
+	if m.Header.Build == 0 {
+		r.System.Name = "Windows" // the stream that tells is missing
+	}
 	if s := u.ServicePack; strings.HasPrefix(s, "Service Pack") {
 		r.System.Name += " " + s
 	}

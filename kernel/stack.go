@@ -156,9 +156,13 @@ func (m *Machine) NameOf(va mem.VA) (symbol string, offset uint64) {
 }
 
 // code strips the pointer authentication bits that ARM64 keeps above bit 47 of
-// a return address.
+// a return address. A program's addresses all have zeros there.
 func (m *Machine) code(va mem.VA) mem.VA {
-	if m.Arch == dump.ARM64 && va&(1<<47) != 0 {
+	switch {
+	case m.Arch != dump.ARM64:
+	case m.User != nil:
+		return va &^ (0xffff << 48)
+	case va&(1<<47) != 0:
 		return va | 0xffff<<48
 	}
 	return va

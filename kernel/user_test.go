@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -87,6 +88,25 @@ func TestInvolved_User(t *testing.T) {
 		if w := m.Wanted(1); w.PDB.Path != "" {
 			t.Errorf("%v: %+v has no symbol file in the dump", b, w)
 		}
+	}
+}
+
+// Return addresses of ARM64 programs may be signed.
+func TestStack_SignedUser(t *testing.T) {
+	d := lab.NullRead(lab.Windows22000ARM64)
+	want := addresses(openUser(t, d).Stack(openUser(t, d).HeaderRegisters(), nil))
+	stack := d.Threads[0].Stack.Data
+	for at := 8; at < len(stack); at += 8 {
+		if v := binary.LittleEndian.Uint64(stack[at:]); v>>40 == 0x7f { // an address of code
+			binary.LittleEndian.PutUint64(stack[at:], v|0x2b4c<<48)
+		}
+	}
+	m := openUser(t, d)
+	if got := addresses(m.Stack(m.HeaderRegisters(), nil)); len(got) != 5 || !slices.Equal(got, want) {
+		t.Errorf("frames %x, want %x", got, want)
+	}
+	if n := len(m.Involved()); n != 4 {
+		t.Errorf("%d modules are involved, want 4", n)
 	}
 }
 

@@ -202,6 +202,9 @@ func (p *page) system() string {
 		version = win.VersionNumber(s.ReleaseBuild) // what winver shows
 	}
 	parts := []string{fmt.Sprintf("%s (%s)", s.Name, version)}
+	if version == "" {
+		parts[0] = s.Name
+	}
 	if s.Lab != "" {
 		parts[0] = fmt.Sprintf("%s (%s, %s)", s.Name, version, s.Lab)
 	}
