@@ -46,7 +46,15 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 
 // walker finds callers, over the structures in skip.
 func (m *Machine) walker(skip []Span) *unwind.Walker {
-	return &unwind.Walker{Stack: stackReader{m: m, skip: skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
+	w := &unwind.Walker{Stack: stackReader{m.Memory, skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
+	if base, ok := m.stackBase(); ok {
+		low, _, known := m.StackLimits()
+		if !known {
+			low = base - min(base, maxStack)
+		}
+		w.Stacks = []unwind.Range{{Start: low, End: base}}
+	}
+	return w
 }
 
 func (m *Machine) unwindRegisters(regs report.Registers) unwind.Registers {
@@ -169,23 +177,14 @@ func (m *Machine) code(va mem.VA) mem.VA {
 }
 
 // stackReader is the machine's memory as a walk should see it: structures that
-// are known to lie on the stack read as zero, and the current thread's stack ends
-// at its base.
+// are known to lie on the stack read as zero.
 type stackReader struct {
-	m    *Machine
-	skip []Span
+	memory mem.Reader
+	skip   []Span
 }
 
 func (r stackReader) ReadAt(p []byte, va mem.VA) (int, error) {
-	base, ok := r.m.stackBase()
-	want := len(p)
-	if ok && va <= base && base-va < maxStack && mem.VA(len(p)) > base-va {
-		p = p[:base-va]
-	}
-	n, err := r.m.Memory.ReadAt(p, va)
-	if err == nil && n < want {
-		err = &mem.Fault{Address: base, Reason: "lies past the base of the stack"}
-	}
+	n, err := r.memory.ReadAt(p, va)
 	for _, s := range r.skip {
 		for at := max(s.Start, va); at < min(s.End, va+mem.VA(n)); at++ {
 			p[at-va] = 0
