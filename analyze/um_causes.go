@@ -41,8 +41,9 @@ func (j *judgement) waiting() {
 			trust = report.Guessed
 		}
 		j.evidence(trust, report.T("stack"), report.T("The first caller on the stack that is not a library of Windows is %s.", at(f)))
-		return
+		break
 	}
+	j.judgeRunning()
 }
 
 // judgeHang: Windows Error Reporting gives the dump of a program that does not
