@@ -14,6 +14,7 @@ import (
 	"bugcheck/internal/corpus"
 	"bugcheck/kernel"
 	"bugcheck/lab"
+	"bugcheck/mem"
 	"bugcheck/pe"
 	"bugcheck/report"
 	"bugcheck/symbols"
@@ -47,15 +48,7 @@ func compile(t *testing.T, arch, target, machine string) chain {
 	tool(t, "clang-19", "-target", target, "-c", "testdata/chain-"+arch+".s", "-o", in("chain.obj"))
 	tool(t, "lld-link-19", "/driver", "/subsystem:native", "/nodefaultlib", "/machine:"+machine, "/entry:Outer", "/Brepro",
 		"/export:Outer", "/debug:full", "/pdb:"+in("myfault.pdb"), "/pdbaltpath:%_PDB%", "/out:"+in("myfault.sys"), in("chain.obj"))
-	b, err := os.ReadFile(in("myfault.sys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, err := pe.Open(bytes.NewReader(b), int64(len(b)), pe.InFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.timestamp, c.size = image.Header.Timestamp, image.Header.SizeOfImage
+	c.timestamp, c.size = identity(t, in("myfault.sys"))
 	found := finder(t, c.dir).Module(context.Background(), symbols.Wanted{Name: "myfault.sys", Timestamp: c.timestamp, Size: c.size})
 	for name, to := range map[string]*uint64{"Inner": &c.inner, "Middle": &c.middle, "Outer": &c.outer} {
 		rva, ok := found.Address(name)
@@ -65,6 +58,20 @@ func compile(t *testing.T, arch, target, machine string) chain {
 		*to = uint64(rva)
 	}
 	return c
+}
+
+// identity is what a dump records of an image.
+func identity(t *testing.T, path string) (timestamp, size uint32) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := pe.Open(bytes.NewReader(b), int64(len(b)), pe.InFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image.Header.Timestamp, image.Header.SizeOfImage
 }
 
 func finder(t *testing.T, path string) *symbols.Finder {
@@ -170,6 +177,49 @@ func TestOpenWith_ARM64(t *testing.T) {
 		"myfault!Inner+0x0 context", "myfault!Middle+0xc unwind", "myfault!Outer+0x8 unwind", "nt!+0x2000 unwind")
 }
 
+// Registers that the trap frame of a fault does not save come back from the kernel's
+// functions between the fault and KeBugCheckEx.
+func TestRestored(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	tool(t, "clang-19", "-target", "x86_64-pc-windows-msvc", "-c", "testdata/trap-x64.s", "-o", in("trap.obj"))
+	tool(t, "lld-link-19", "/driver", "/subsystem:native", "/nodefaultlib", "/machine:x64", "/entry:Trap", "/Brepro",
+		"/debug:full", "/pdb:"+in("ntkrnlmp.pdb"), "/pdbaltpath:%_PDB%", "/out:"+in("ntoskrnl.exe"), in("trap.obj"))
+	d, sp := quiet(lab.Windows19041)
+	nt := d.Drivers[0].Base
+	d.Drivers[0].Timestamp, d.Drivers[0].Size = identity(t, in("ntoskrnl.exe"))
+	found := finder(t, dir).Module(context.Background(), symbols.Wanted{Name: "ntoskrnl.exe", Timestamp: d.Drivers[0].Timestamp, Size: d.Drivers[0].Size})
+	rva := func(name string) uint64 {
+		at, ok := found.Address(name)
+		if !ok {
+			t.Fatalf("no %s: %v", name, found.Errs)
+		}
+		return uint64(at)
+	}
+	trap, fault := sp+0x48, d.Address("Ntfs.sys", 0x5000)
+	d.Registers = lab.X64{Rip: nt + rva("KeBugCheckEx"), Rsp: sp, Rbx: 0xbad, Rsi: 0xbad, Rdi: 3, Rbp: trap + 0x80, R12: 4, R15: 5}
+	d.Stack.Contents = []lab.Block{
+		lab.Words(sp, nt+rva("Handler")+11), lab.Words(sp+0x30, 2, 1, nt+rva("Trap")+21),
+		{Address: trap, Data: lab.X64{Rip: fault, Rsp: trap + 0x190, Rbp: 6, Rax: 7, EFlags: 2}.TrapFrame(lab.Trap{})},
+	}
+	m := openWith(t, d, dir)
+	frame, ok := m.FindTrapFrame(mem.VA(fault))
+	if !ok {
+		t.Fatal("no trap frame")
+	}
+	frame = m.Restored(frame)
+	for name, want := range map[string]uint64{"rbx": 1, "rsi": 2, "rdi": 3, "r12": 4, "r15": 5, "rbp": 6, "rax": 7} {
+		if got, ok := frame.Registers.Get(name); !ok || got != want {
+			t.Errorf("%s = %#x, %v; want %#x", name, got, ok, want)
+		}
+	}
+	without := open(t, d)
+	bare, ok := without.FindTrapFrame(mem.VA(fault))
+	if got := without.Restored(bare); !ok || len(got.Registers) != len(bare.Registers) {
+		t.Errorf("without the kernel's image: %v, want what the frame holds", got.Registers)
+	}
+}
+
 // Exports name a function where there is no symbol file, and nothing between.
 func TestOpenWith_Exports(t *testing.T) {
 	c := compile(t, "x64", "x86_64-pc-windows-msvc", "x64")
@@ -198,6 +248,41 @@ func TestOpenWith_Mismatched(t *testing.T) {
 	found := m.SymbolsOf("myfault.sys")
 	if found == nil || found.Status() != report.SymbolsMismatched || found.Image != nil {
 		t.Errorf("found %+v, want a mismatch and no image", found)
+	}
+}
+
+// The kernel's own symbol file says where the fields of its structures stand, where
+// neither table nor guess does.
+func TestOpenWith_Layouts(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	tool(t, "clang-19", "-target", "x86_64-pc-windows-msvc", "-g", "-gcodeview", "-O1", "-c", "testdata/types.c", "-o", in("types.obj"))
+	tool(t, "lld-link-19", "/driver", "/subsystem:native", "/nodefaultlib", "/machine:x64", "/entry:DriverEntry", "/Brepro",
+		"/debug:full", "/pdb:"+in("ntkrnlmp.pdb"), "/pdbaltpath:%_PDB%", "/out:"+in("ntoskrnl.exe"), in("types.obj"))
+	d := lab.SystemThreadException(lab.Windows19041)
+	d.Drivers[0].Timestamp, d.Drivers[0].Size = identity(t, in("ntoskrnl.exe"))
+	b := labBytes(t, d)
+	kdbg := int(u32(b, 0x2000+0x70))
+	for off := 0x2a8; off <= 0x2b8; off += 2 { // sizes and offsets of the debugger data block
+		b[kdbg+off], b[kdbg+off+1] = 0xff, 0xff
+	}
+	f, err := dump.Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := kernel.Open(f).Process(); ok {
+		t.Errorf("without symbols: %+v, want nothing", p)
+	}
+	m := kernel.OpenWith(context.Background(), f, finder(t, dir))
+	p, ok := m.Process()
+	if !ok || p.Name != "System" || p.Trust != report.Recorded || p.PID == nil || *p.PID != 4 {
+		t.Errorf("Process() = %+v, %v; want System 4, recorded", p, ok)
+	}
+	if _, base, ok := m.StackLimits(); !ok || base != mem.VA(d.Stack.Base) {
+		t.Errorf("stack base %v, %v; want %#x", base, ok, d.Stack.Base)
+	}
+	if irql, ok := m.IRQL(); !ok || irql != d.Processor.IRQL {
+		t.Errorf("IRQL %d, %v; want %d", irql, ok, d.Processor.IRQL)
 	}
 }
 

@@ -157,7 +157,7 @@ func windbgRegisters(b *strings.Builder, r *report.Report) {
 		field(b, "CONTEXT", " (.ecxr)"+registerBlock(r.Registers))
 		windbgRecord(b, r)
 	case report.ContextTrapFrame:
-		field(b, "TRAP_FRAME", at+" -- (.trap 0x"+at+")\nNOTE: The trap frame does not contain all registers; those it lacks are left out."+registerBlock(r.Registers))
+		field(b, "TRAP_FRAME", at+" -- (.trap 0x"+at+")\nNOTE: The trap frame does not contain all registers; those it lacks are restored by unwinding or left out."+registerBlock(r.Registers))
 	}
 }
 

@@ -18,6 +18,7 @@ type ISF struct {
 	PDB     pe.PDB     // the symbol file it was made from; zero where it does not say
 	Machine pe.Machine // 0 where it does not say
 	Wide    bool       // pointers have 8 bytes
+	Where   string     // the place that a Finder has it from; else ""
 
 	text    string   // all names
 	symbols []symbol // by name

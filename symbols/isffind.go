@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -79,31 +80,50 @@ func (f *Finder) ISFs() []ISFRef {
 
 // Open decodes the file.
 func (r ISFRef) Open() (*ISF, error) {
-	f, err := r.decode()
+	var f *ISF
+	err := r.read(func(in io.ReaderAt, size int64) (err error) {
+		f, err = OpenISF(in, size)
+		return err
+	})
+	if f != nil {
+		f.Where = r.Where
+	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", r.Where, err)
 	}
 	return f, err
 }
 
-func (r ISFRef) decode() (*ISF, error) {
+// read hands out the bytes of the file, as it is packed.
+func (r ISFRef) read(use func(in io.ReaderAt, size int64) error) error {
 	if r.pack != nil {
 		in, size, err := r.pack.reader(r.entry)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return OpenISF(in, size)
+		return use(in, size)
 	}
 	file, err := os.Open(r.Where)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return OpenISF(file, info.Size())
+	return use(file, info.Size())
+}
+
+// storeName is where the file lies in a pack: its own name, which has its
+// identity, behind that of the PDB if that is known.
+func (r ISFRef) storeName() string {
+	where := strings.ReplaceAll(filepath.ToSlash(r.Where), `\\`, "/")
+	name := path.Base(where)
+	if r.PDB.Path != "" {
+		name = r.PDB.Path + "/" + name
+	}
+	return "isf/" + name
 }
 
 // ISF finds the symbol file of Volatility that was made from a PDB: by its

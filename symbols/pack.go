@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // packManifest is the name of the list in a pack.
@@ -12,9 +13,10 @@ const packManifest = "manifest.txt"
 
 // WritePack writes a zip with all files of the requests that are found: a
 // store of two tiers, not compressed, so that it can be read in place as an
-// element of a symbol path, and a manifest of all that was asked for. The
+// element of a symbol path, and a manifest of all that was asked for. Symbol
+// files of Volatility are named by where they lie (Files.ISF, ISF.Where). The
 // error is that of writing; what is missing stands in the results.
-func (f *Finder) WritePack(ctx context.Context, w io.Writer, requests []Request) ([]Result, error) {
+func (f *Finder) WritePack(ctx context.Context, w io.Writer, requests []Request, isfs ...string) ([]Result, error) {
 	results := f.Fetch(ctx, requests)
 	z := zip.NewWriter(w)
 	mark, err := z.Create("index2.txt") // that a store has two tiers
@@ -31,6 +33,9 @@ func (f *Finder) WritePack(ctx context.Context, w io.Writer, requests []Request)
 		written[name] = true
 		err = f.packFile(ctx, z, name, r)
 	}
+	if err == nil {
+		err = f.packISFs(z, isfs)
+	}
 	if err != nil {
 		return results, err
 	}
@@ -42,6 +47,30 @@ func (f *Finder) WritePack(ctx context.Context, w io.Writer, requests []Request)
 		return results, err
 	}
 	return results, z.Close()
+}
+
+// packISFs copies symbol files of Volatility as they are.
+func (f *Finder) packISFs(z *zip.Writer, isfs []string) error {
+	written := map[string]bool{}
+	for _, ref := range f.ISFs() {
+		name := ref.storeName()
+		if !slices.Contains(isfs, ref.Where) || written[name] {
+			continue
+		}
+		written[name] = true
+		out, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err != nil {
+			return err
+		}
+		err = ref.read(func(in io.ReaderAt, size int64) error {
+			_, err := io.Copy(out, io.NewSectionReader(in, 0, size))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", ref.Where, err)
+		}
+	}
+	return nil
 }
 
 // packFile copies one file; one that cannot be found again counts as missing.

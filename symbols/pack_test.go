@@ -60,6 +60,57 @@ func TestWritePack_ReadInPlace(t *testing.T) {
 	}
 }
 
+// TestWritePack_ISF packs the named files of Volatility, from a folder and from
+// another pack.
+func TestWritePack_ISF(t *testing.T) {
+	f, err := openISF(t, []byte(isfSample))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := t.TempDir()
+	where := write(t, []byte(isfSample), from, "x", "ntkrnlmp.pdb", strings.TrimSuffix(f.PDB.Key(), "3")+"-3.json")
+	write(t, []byte(isfSample), from, "unwanted.json")
+	for i := range 2 {
+		var b bytes.Buffer
+		finder := open(t, symbols.Options{Path: from})
+		if isf, err := finder.ISF(ctx, f.PDB); err != nil || isf.Where != where {
+			t.Fatalf("round %d: %v, %v", i, isf, err)
+		}
+		if _, err := finder.WritePack(ctx, &b, nil, where); err != nil {
+			t.Fatal(err)
+		}
+		from = write(t, b.Bytes(), t.TempDir(), "pack.zip")
+		finder = open(t, symbols.Options{Path: from})
+		if refs := finder.ISFs(); len(refs) != 1 || refs[0].PDB.Path != "ntkrnlmp.pdb" {
+			t.Errorf("round %d: %+v", i, refs)
+		}
+		isf, err := finder.ISF(ctx, f.PDB)
+		if err != nil {
+			t.Fatal(err)
+		}
+		where = isf.Where
+	}
+}
+
+// TestPack_Encrypted: what cannot be read is told.
+func TestPack_Encrypted(t *testing.T) {
+	id := sampleID(1, "a.pdb")
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.CreateHeader(&zip.FileHeader{Name: "a.pdb", Method: zip.Store, Flags: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write(makePDB(id, 0))
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = open(t, symbols.Options{Path: write(t, b.Bytes(), t.TempDir(), "x.zip")}).PDB(ctx, id)
+	if !errors.Is(err, symbols.ErrNotFound) || !errors.Is(err, zip.ErrFormat) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestPack_Foreign: a zip that somebody made by hand, compressed, with folders
 // of its own, a wrong file of the same name, and a cabinet.
 func TestPack_Foreign(t *testing.T) {

@@ -121,10 +121,17 @@ func TestServer_PlainPackedPointerRedirect(t *testing.T) {
 		{"redirect", map[string][]byte{"blob": pdb}, "redirect"},
 		{"pointer", map[string][]byte{"blob": pdb}, "pointer"},
 		{"gzip transfer", nil, "gzip"},
+		{"a page for everything", map[string][]byte{"index2.txt": []byte("<html></html>"), plain: pdb}, "page"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, cache := serve(t, tt.files), t.TempDir()
 			switch tt.hook {
+			case "page":
+				s.hooks["index2.txt"] = func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "text/html")
+					_, _ = w.Write([]byte("<html></html>"))
+				}
+				s.hooks["sa/"+plain] = func(http.ResponseWriter, *http.Request) { t.Error("asked as a store of two tiers") }
 			case "redirect":
 				s.hooks[plain] = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/symbols/blob", http.StatusFound) }
 			case "pointer":
@@ -294,6 +301,44 @@ func TestServer_CutIsTakenUp(t *testing.T) {
 		t.Errorf("ranges %q", ranges)
 	}
 	wantOnly(t, cache, storePath(id, "sample.pdb"))
+}
+
+// TestServer_CutWhilePacked: a body that the server packs is begun anew.
+func TestServer_CutWhilePacked(t *testing.T) {
+	id := sampleID(1, "sample.pdb")
+	pdb := makePDB(id, 600_000)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(pdb)
+	_ = z.Close()
+	s, cache := serve(t, nil), t.TempDir()
+	n := 0
+	s.hooks[storePath(id, "sample.pdb")] = func(w http.ResponseWriter, r *http.Request) {
+		if v := r.Header.Get("Range"); v != "" {
+			t.Errorf("asked for %s of a packed body", v)
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		to := packed.Len()
+		if n++; n == 1 {
+			to /= 2
+		}
+		cut(t, packed.Bytes(), 0, to, w, false)
+	}
+	found, err := cached(t, cache, s, symbols.Options{}).PDB(ctx, id)
+	if got := content(t, found, err); !bytes.Equal(got, pdb) || n != 2 {
+		t.Errorf("other bytes than on the server, or %d requests", n)
+	}
+}
+
+// TestServer_TooLong: a pointer without an end is not read to it.
+func TestServer_TooLong(t *testing.T) {
+	id := sampleID(1, "sample.pdb")
+	s, cache := serve(t, map[string][]byte{storePath(id, "file.ptr"): bytes.Repeat([]byte("P"), 5000)}), t.TempDir()
+	_, err := cached(t, cache, s, symbols.Options{}).PDB(ctx, id)
+	if !errors.Is(err, symbols.ErrNotFound) || !strings.Contains(err.Error(), "larger than allowed") {
+		t.Errorf("got %v", err)
+	}
+	wantOnly(t, cache)
 }
 
 // TestServer_ChangedInMidDownload begins anew.

@@ -230,6 +230,30 @@ func openImage(t *testing.T, name string) *pe.File {
 	return image
 }
 
+// TestFinder_ModuleIsShared: two dumps of one machine load its modules once.
+func TestFinder_ModuleIsShared(t *testing.T) {
+	dir := t.TempDir()
+	write(t, makeImage(0x5f2a3b4c, 0x8000), dir, "sample.sys")
+	isf := write(t, []byte(isfSample), dir, "kernel.json")
+	f := open(t, symbols.Options{Path: dir})
+	w := symbols.Wanted{Name: "sample.sys", Timestamp: 0x5f2a3b4c, Size: 0x8000}
+	one, asked := f.Module(ctx, w), 0
+	any := func(*symbols.ISF) bool { asked++; return true }
+	two := f.ISFWhere(any)
+	// What was loaded is not read again: it is not there any more.
+	for _, name := range []string{filepath.Join(dir, "sample.sys"), isf} {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := f.Modules(ctx, []symbols.Wanted{w, w}); one.Image == nil || again[0] != one || again[1] != one {
+		t.Errorf("the module was loaded again: %p, %p", one, again)
+	}
+	if again := f.ISFWhere(any); two == nil || again != two || asked != 2 {
+		t.Errorf("the ISF was decoded again: %p, %p", two, again)
+	}
+}
+
 // TestPDB_Gcab reads a real symbol file out of a cabinet that an independent
 // writer packed.
 func TestPDB_Gcab(t *testing.T) {

@@ -175,9 +175,10 @@ func (w *Walker) scan(last *Frame) (Frame, error) {
 	if start < last.SP {
 		return Frame{}, errEnd
 	}
+	end := w.scanEnd(start)
 	var buf [scanChunk]byte
-	for off := mem.VA(0); off < maxScan && start+off >= start; off += scanChunk {
-		n, err := w.Stack.ReadAt(buf[:], start+off)
+	for off := mem.VA(0); start+off < end; off += scanChunk {
+		n, err := w.Stack.ReadAt(buf[:min(scanChunk, end-start-off)], start+off)
 		for i := 0; i+int(size) <= n; i += int(size) {
 			ret := w.address(r.Machine, word(buf[i:], size))
 			if w.Plausible(mem.VA(ret)) {
@@ -218,9 +219,26 @@ const lastFrame = 0x400
 
 // nearEnd reports that a stack ends soon behind va.
 func (w *Walker) nearEnd(va mem.VA) bool {
+	if end := w.scanEnd(va); end-va <= lastFrame {
+		return true
+	}
 	var b [1]byte
 	_, err := w.Stack.ReadAt(b[:], va+lastFrame)
 	return err != nil
+}
+
+// scanEnd is where a scan from start ends at the latest.
+func (w *Walker) scanEnd(start mem.VA) mem.VA {
+	end := start + maxScan
+	if end < start {
+		end = ^mem.VA(0)
+	}
+	for _, s := range w.Stacks {
+		if start >= s.Start && start <= s.End {
+			end = min(end, s.End)
+		}
+	}
+	return end
 }
 
 // badCall unwinds code that lies in no module: a call went through a bad

@@ -43,6 +43,7 @@ fetches what is missing, and packs files for machines without a network.`,
 type symbolsRun struct {
 	symbolFlags
 	manifest string // a file with names, beside those of the dumps
+	involved bool   // only the modules that analyze asks for
 	output   string
 
 	finder *symbols.Finder
@@ -75,6 +76,7 @@ func (s *symbolsRun) command(use, short, long, example string, run func(context.
 		return nil
 	}
 	cmd.Flags().StringVar(&s.path, "symbols", "", "symbol `PATH`, or a pack (default: $_NT_SYMBOL_PATH, else Microsoft's server)")
+	cmd.Flags().BoolVar(&s.involved, "involved", false, "only the modules that analyze asks for: the kernel, and what the stack points into")
 	return cmd
 }
 
@@ -162,38 +164,92 @@ func (s *symbolsRun) notDump(name string, err error) {
 	fmt.Fprintf(s.errs, "bugcheck: %s: %v\n", render.Printable(name), render.Printable(err.Error()))
 }
 
-// wantedOf lists the modules of a dump.
-func wantedOf(m *kernel.Machine) []symbols.Wanted {
-	list := make([]symbols.Wanted, len(m.Modules))
-	for i := range m.Modules {
-		list[i] = m.Wanted(i)
+// modules are the indexes of the modules that are asked for.
+func (s *symbolsRun) modules(m *kernel.Machine) []int {
+	if s.involved {
+		return m.Involved()
+	}
+	all := make([]int, len(m.Modules))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+func (s *symbolsRun) wanted(m *kernel.Machine) []symbols.Wanted {
+	var list []symbols.Wanted
+	for _, i := range s.modules(m) {
+		list = append(list, m.Wanted(i))
 	}
 	return list
 }
 
-// gather finds the files of all modules of the dumps and of the manifest, each
+// kernelISF is the symbol file of Volatility that the kernel of a dump is known
+// by: a small dump does not tell the identity of its PDB. Nil if there is none.
+func kernelISF(m *kernel.Machine) *symbols.ISF {
+	if nt := m.Symbols(0); nt != nil {
+		return nt.ISF
+	}
+	return nil
+}
+
+// gathered is what was found for all dumps and manifests together.
+type gathered struct {
+	modules []symbols.Files
+	alone   []symbols.Result // of symbol files that a manifest names
+	isfs    []string         // where symbol files of Volatility lie that are used
+}
+
+func (g gathered) results() (list []symbols.Result) {
+	for _, f := range g.modules {
+		for _, r := range []symbols.Result{f.Image, f.PDB} {
+			if r.Request != (symbols.Request{}) {
+				list = append(list, r)
+			}
+		}
+	}
+	return append(list, g.alone...)
+}
+
+// gather finds the files of the modules of the dumps and of the manifest, each
 // once.
-func (s *symbolsRun) gather(ctx context.Context, names []string) ([]symbols.Files, []symbols.Result, error) {
+func (s *symbolsRun) gather(ctx context.Context, names []string) (g gathered, err error) {
 	var list []symbols.Wanted
 	var alone []symbols.Request
 	if s.manifest != "" {
 		requests, err := readManifest(s.manifest)
 		if err != nil {
-			return nil, nil, failed(err)
+			return g, failed(err)
 		}
 		list, alone = symbols.WantedOf(requests)
 	}
-	s.each(names, func(_ string, d *dump.File) { list = append(list, wantedOf(kernel.Open(d))...) })
+	s.each(names, func(_ string, d *dump.File) {
+		m := kernel.OpenWith(ctx, d, s.finder)
+		list = append(list, s.wanted(m)...)
+		if isf := kernelISF(m); isf != nil {
+			g.isfs = append(g.isfs, isf.Where)
+		}
+	})
 	seen := map[symbols.Wanted]bool{}
 	list = slices.DeleteFunc(list, func(w symbols.Wanted) bool {
 		again := seen[w]
 		seen[w] = true
 		return again
 	})
-	files := s.finder.Files(ctx, list)
-	results := s.finder.Fetch(ctx, alone)
+	g.modules = s.finder.Files(ctx, list)
+	g.alone = s.finder.Fetch(ctx, alone)
+	for _, f := range g.modules {
+		if f.ISF != "" && f.PDB.Where == "" {
+			g.isfs = append(g.isfs, f.ISF)
+		}
+	}
+	slices.Sort(g.isfs)
+	g.isfs = slices.Compact(g.isfs)
 	s.bars.finish()
-	return files, results, ctx.Err()
+	if ctx.Err() != nil {
+		return g, failed(ctx.Err())
+	}
+	return g, nil
 }
 
 func readManifest(name string) ([]symbols.Request, error) {
@@ -212,13 +268,13 @@ func readManifest(name string) ([]symbols.Request, error) {
 func (s *symbolsRun) status(ctx context.Context, names []string) error {
 	s.each(names, func(name string, d *dump.File) {
 		m := kernel.OpenWith(ctx, d, s.finder)
-		files := s.finder.Files(ctx, wantedOf(m))
+		files := s.finder.Files(ctx, s.wanted(m))
 		fmt.Fprintf(s.out, "%s: %s\n", render.Printable(name), counted(len(files), "module"))
 		var there int
 		for i, f := range files {
 			word, detail := statusOf(f)
-			if nt := m.Symbols(0); i == 0 && word != "pdb" && nt != nil && nt.ISF != nil {
-				word, detail = "isf", "recognised by what the dump points at"
+			if isf := kernelISF(m); i == 0 && word != "pdb" && isf != nil {
+				word, detail = "isf", isf.Where+lacks(f.Missing())
 			}
 			if word == "pdb" || word == "isf" {
 				there++
@@ -289,39 +345,43 @@ func counted(n int, what string) string {
 }
 
 func (s *symbolsRun) fetch(ctx context.Context, names []string) error {
-	files, alone, err := s.gather(ctx, names)
+	g, err := s.gather(ctx, names)
 	if err != nil {
-		return failed(err)
+		return err
 	}
-	return s.tell(files, alone)
+	return s.tell(g.results())
 }
 
-// tell says what came of a search: a line for each file that is missing, one for
-// each server that did not answer, and the sum.
-func (s *symbolsRun) tell(files []symbols.Files, alone []symbols.Result) error {
-	var found int
+// shownMissing is how many missing files are named; status names all.
+const shownMissing = 5
+
+// tell says what came of a search: what is missing and why, then the sum.
+func (s *symbolsRun) tell(results []symbols.Result) error {
+	var found, plain int
 	var size int64
-	var missing []symbols.Result
-	take := func(r symbols.Result) {
+	var names []string
+	for _, r := range results {
+		why := reason(r.Err)
 		switch {
-		case r.Err != nil:
-			missing = append(missing, r)
-		case r.Where != "":
+		case r.Err == nil:
 			found++
 			size += r.Size
+		case why != "":
+			fmt.Fprintf(s.out, "%s %s: %s\n", r.Kind, render.Printable(r.Request.String()), render.Printable(why))
+		default:
+			if plain++; plain <= shownMissing {
+				names = append(names, render.Printable(r.Name))
+			}
 		}
 	}
-	for _, f := range files {
-		take(f.Image)
-		take(f.PDB)
+	fmt.Fprintf(s.out, "%s there, %.1f MiB; %d missing", counted(found, "file"), float64(size)/(1<<20), len(results)-found)
+	if plain > 0 {
+		fmt.Fprintf(s.out, ": %s", strings.Join(names, ", "))
 	}
-	for _, r := range alone {
-		take(r)
+	if plain > shownMissing {
+		fmt.Fprintf(s.out, " and %d more ('bugcheck symbols status' names all)", plain-shownMissing)
 	}
-	for _, r := range missing {
-		fmt.Fprintf(s.out, "missing %-5s %s%s\n", r.Kind, render.Printable(r.Request.String()), render.Printable(reason(r.Err)))
-	}
-	fmt.Fprintf(s.out, "%s there, %.1f MiB; %d missing\n", counted(found, "file"), float64(size)/(1<<20), len(missing))
+	fmt.Fprintln(s.out)
 	return s.servers()
 }
 
@@ -330,10 +390,12 @@ func (s *symbolsRun) tell(files []symbols.Files, alone []symbols.Result) error {
 func reason(err error) string {
 	var missing *symbols.NotFoundError
 	switch {
+	case err == nil:
+		return ""
 	case !errors.As(err, &missing):
-		return ": " + err.Error()
+		return err.Error()
 	case missing.Err != nil:
-		return ": " + missing.Err.Error()
+		return missing.Err.Error()
 	}
 	return ""
 }
@@ -354,76 +416,75 @@ func (s *symbolsRun) servers() error {
 }
 
 func (s *symbolsRun) pack(ctx context.Context, names []string) error {
-	files, alone, err := s.gather(ctx, names)
+	g, err := s.gather(ctx, names)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	var requests []symbols.Request
-	for _, f := range files {
-		requests = append(requests, f.Requests()...)
-	}
-	for _, r := range alone {
+	for _, r := range g.results() {
 		requests = append(requests, r.Request)
 	}
+	err = s.write(func(w io.Writer) error {
+		_, err := s.finder.WritePack(ctx, w, requests, g.isfs...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(g.isfs) > 0 {
+		fmt.Fprintf(s.out, "with %s of Volatility\n", counted(len(g.isfs), "symbol file"))
+	}
+	return s.tell(g.results())
+}
+
+// write makes the file of --output; a part of one is removed.
+func (s *symbolsRun) write(fill func(io.Writer) error) error {
 	out, err := os.Create(s.output)
 	if err != nil {
 		return failed(err)
 	}
-	_, err = s.finder.WritePack(ctx, out, requests)
+	err = fill(out)
 	if closeErr := out.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
-		_ = os.Remove(s.output) // a part of a pack is none
+		_ = os.Remove(s.output)
 		return failed(err)
 	}
-	return s.tell(files, alone)
+	return nil
 }
 
 func (s *symbolsRun) writeManifest(ctx context.Context, names []string) (err error) {
-	files, _, err := s.gather(ctx, names)
+	g, err := s.gather(ctx, names)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	var requests []symbols.Request
-	for _, f := range files {
-		for _, r := range f.Missing() {
+	for _, r := range g.results() {
+		if r.Err != nil {
 			requests = append(requests, r.Request)
 		}
 	}
 	if s.output == "" {
 		return symbols.WriteManifest(s.out, requests)
 	}
-	out, err := os.Create(s.output)
-	if err != nil {
-		return failed(err)
-	}
-	err = symbols.WriteManifest(out, requests)
-	if closeErr := out.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return failed(err)
-	}
-	return nil
+	return s.write(func(w io.Writer) error { return symbols.WriteManifest(w, requests) })
 }
 
 func (s *symbolsRun) verify(ctx context.Context, names []string) error {
-	files, _, err := s.gather(ctx, names)
+	g, err := s.gather(ctx, names)
 	if err != nil {
-		return failed(err)
+		return err
 	}
 	var good, bad int
-	for _, f := range files {
-		for _, q := range f.Requests() {
-			switch err := s.whole(ctx, q); {
-			case err == nil:
-				good++
-			case errors.Is(err, symbols.ErrNotFound):
-			default:
-				bad++
-				fmt.Fprintf(s.out, "%s: %s\n", render.Printable(q.String()), render.Printable(err.Error()))
-			}
+	for _, r := range g.results() {
+		switch err := s.whole(ctx, r.Request); {
+		case err == nil:
+			good++
+		case errors.Is(err, symbols.ErrNotFound):
+		default:
+			bad++
+			fmt.Fprintf(s.out, "%s: %s\n", render.Printable(r.Request.String()), render.Printable(err.Error()))
 		}
 	}
 	fmt.Fprintf(s.out, "%s whole, %d not\n", counted(good, "file"), bad)

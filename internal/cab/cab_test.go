@@ -67,6 +67,15 @@ func samples(t testing.TB) []sample {
 	lzx("uncompressed, even", small, 16, 0, lzxBlock{3, 10_000})
 	lzx("uncompressed, odd, mixed", large, 17, 0, lzxBlock{3, 1001}, lzxBlock{1, 501}, lzxBlock{3, 40_001}, lzxBlock{2, 30_000}, lzxBlock{3, 5}, lzxBlock{1, 70_000}, lzxBlock{3, 33_333}, lzxBlock{2, 100_000})
 	lzx("uncompressed to the end of a frame", large, 20, 0, lzxBlock{1, frame - 1}, lzxBlock{3, 1}, lzxBlock{1, frame}, lzxBlock{3, frame - 7}, lzxBlock{3, 7}, lzxBlock{2, 100_000})
+	// A call at each distance from the end of a frame.
+	tails := bytes.Clone(calls)
+	for i := range 6 {
+		for k := range 24 { // target 0
+			tails[(i+1)*frame-24+k] = 0
+		}
+		tails[(i+1)*frame-14+2*i] = 0xe8
+	}
+	lzx("calls at the ends of frames", tails, 16, 200_000, lzxBlock{1, 60_000})
 	lzx("calls", calls, 19, 200_000, lzxBlock{1, 60_000})
 	lzx("calls, other size", calls, 21, 12_000_000, lzxBlock{2, 60_000}, lzxBlock{3, 10_001}, lzxBlock{1, 1000})
 	return list
