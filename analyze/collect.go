@@ -17,6 +17,7 @@ type collection struct {
 	frames    []report.Frame
 	spans     []kernel.Span // structures on the stack that hold no return addresses
 	notes     []report.Note
+	threads   []report.ThreadStack // of a program: those that the report is not about
 }
 
 // Collect reads from the machine everything that the verdict may depend on.

@@ -31,8 +31,8 @@ type User struct {
 	Lost        bool // an exception that the dump had cannot be read, or the dump is cut off
 	Requester   bool // a thread of the program itself had the dump written
 	Thread      string
-	WaitsIn     string // without an exception: the module that the thread stands in
-	Instruction string // the one that failed: mov eax,dword ptr [rbx+10h]; "" where its bytes are not in the dump
+	Running     []Running // other threads that do not wait
+	Instruction string    // the one that failed: mov eax,dword ptr [rbx+10h]; "" where its bytes are not in the dump
 	Bad         *BadOperand
 	Flips       []Flip
 }
@@ -105,6 +105,8 @@ func collectUser(m *kernel.Machine) *collection {
 	}
 	c.walk()
 	c.userStack()
+	c.threads = c.otherThreads()
+	u.Running = running(c.threads)
 	return c
 }
 
@@ -167,9 +169,6 @@ func (c *collection) userStack() {
 	u := c.facts.User
 	if r := kernel.MostRepeated(c.frames); r.Count >= recursion {
 		u.Repeated = Repeated{At: plainFrame(r.Frame), Count: r.Count}
-	}
-	if c.m.Exception == nil && len(c.facts.Frames) > 0 {
-		u.WaitsIn = c.facts.Frames[0].Image
 	}
 }
 

@@ -183,6 +183,14 @@ func TestCorpus_MinidumpVerdicts(t *testing.T) {
 		if v.Cause != tt.cause || v.Image != tt.image || v.Bucket != tt.bucket || !strings.Contains(evidence(v), tt.evidence) {
 			t.Errorf("%s: %s, %s, %s; want %s, %s, %s with %q in\n%s", tt.file, v.Cause, v.Image, v.Bucket, tt.cause, tt.image, tt.bucket, tt.evidence, evidence(v))
 		}
+		if len(r.Threads) != tt.threads-1 {
+			t.Errorf("%s: stacks of %d other threads, want %d", tt.file, len(r.Threads), tt.threads-1)
+		}
+		for _, other := range r.Threads {
+			if len(other.Stack) == 0 || len(other.Stack) > 16 || r.Thread == nil || other.ID == *r.Thread.ID {
+				t.Errorf("%s: thread %d has %d frames", tt.file, other.ID, len(other.Stack))
+			}
+		}
 		if r.Process == nil || r.Process.Threads != tt.threads || r.Process.PID == nil || len(r.Stack) == 0 || len(v.NextSteps) == 0 {
 			t.Errorf("%s: process %+v with %d frames, %d steps; want %d threads", tt.file, r.Process, len(r.Stack), len(v.NextSteps), tt.threads)
 		}

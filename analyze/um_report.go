@@ -11,7 +11,7 @@ import (
 // program: no stop code, but the exception, the process and its threads.
 func userReport(m *kernel.Machine, c *collection, r *report.Report) {
 	u := m.User
-	r.Bugcheck = nil
+	r.Bugcheck, r.Threads = nil, c.threads
 	if m.Header.Build == 0 {
 		r.System.Name = "Windows" // the stream that tells is missing
 	}

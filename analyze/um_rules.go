@@ -47,7 +47,7 @@ var userRules = map[uint32]userRule{
 	statusNoModule:           {happened: happenedText(report.T("a library that it needs was not found")), steps: missingSteps},
 	statusNoProcedure:        {happened: happenedText(report.T("a library that it needs is of another version: a function is not in it")), steps: missingSteps},
 	statusHang:               {happened: happenedText(report.T("it no longer answered, and Windows took this dump")), judge: judgeHang, steps: hangSteps},
-	statusSimulated:          {happened: happenedText(report.T("it asked for this dump itself")), judge: judgeSimulated, steps: hangSteps},
+	statusSimulated:          {happened: happenedText(report.T("the program asked for it itself")), judge: judgeSimulated, steps: hangSteps},
 }
 
 func userRuleFor(code uint32) userRule {

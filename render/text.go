@@ -32,6 +32,7 @@ func Text(w io.Writer, r *report.Report, opts Options) error {
 	p.stack()
 	p.parameters()
 	p.userRegisters()
+	p.userThreads()
 	p.rest()
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
