@@ -98,6 +98,20 @@ func (m *Machine) userStackLimits() (low, high mem.VA, ok bool) {
 	return low, high, high > low
 }
 
+// StackRecorded reports that the dump says where the crashing thread's stack
+// ends, in its TEB or its regions, and not only what of it was captured.
+func (m *Machine) StackRecorded() bool {
+	t, ok := m.User.CrashThread()
+	if !ok {
+		return false
+	}
+	if _, _, ok := m.tib(t.TEB); ok {
+		return true
+	}
+	_, ok = m.User.RegionAt(t.Stack)
+	return ok && t.StackSize != 0 && !m.x86Side()
+}
+
 // x86Side reports that the dump was written by a 64-bit program, and the x86 side
 // of the process is what is shown.
 func (m *Machine) x86Side() bool { return m.User.WOW64 && m.Arch == dump.X86 }

@@ -122,6 +122,9 @@ func TestStackLimits_User(t *testing.T) {
 			t.Errorf("%v: %v to %v, %v; want the captured stack", b, low, high, ok)
 		}
 		d.Regions = []lab.UserRegion{{Base: end - 0x8000, Size: 0x8000, State: dump.MemCommit, Protect: 4}}
+		if openUser(t, lab.NullRead(b)).StackRecorded() || !openUser(t, d).StackRecorded() {
+			t.Errorf("%v: only the region records the stack's ends", b)
+		}
 		if low, _, _ := openUser(t, d).StackLimits(); uint64(low) != end-0x8000 {
 			t.Errorf("%v: %v, want where the region begins", b, low)
 		}
