@@ -144,7 +144,7 @@ func TestJudge_ProgramEvidence(t *testing.T) {
 	flip := at("read", 0x1f2c4d80120)
 	flip.User.Flips = []Flip{{Bit: 40, Address: 0xf2c4d80120}}
 	below := at("write", 0x3e0d5feff0)
-	below.User.Stack, below.User.SP = [2]uint64{0x3e0d5ff000, 0x3e0d600000}, 0x3e0d5ff010
+	below.User.Stack, below.User.SP, below.User.StackRecorded = [2]uint64{0x3e0d5ff000, 0x3e0d600000}, 0x3e0d5ff010, true
 	operand := at("read", notTold)
 	operand.User.Instruction = "mov ecx,dword ptr [rax+10h]"
 	operand.User.Bad = &BadOperand{Text: "[rax+10h]", Register: "rax", Value: 0x8001f2c4d80120, Bit: 55}
