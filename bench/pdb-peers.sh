@@ -17,17 +17,19 @@ seq 0 999999 | awk '{printf "0x%x\n", 4096 + ($1 * 7919 % 150000) * 16 + 1}' > "
 head -n 1 "$dir/million" > "$dir/one"
 head -n 100000 "$dir/million" > "$dir/many"
 
-# measure NAME COMMAND...: seconds and MiB of a whole process for the address on
-# standard input, the best of five.
+# measure NAME COMMAND...: milliseconds and MiB of a whole process for the address
+# on standard input, the best of ten.
 measure() {
-  local name=$1 best=
+  local name=$1 best= start end
   shift
-  for _ in 1 2 3 4 5; do
-    /usr/bin/time -f '%e %M' -o "$dir/time" "$@" < "$dir/one" > /dev/null 2>&1
-    best=$(printf '%s\n%s\n' "$best" "$(tail -n 1 "$dir/time")" | grep . | sort -n | head -n 1)
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    start=$EPOCHREALTIME
+    /usr/bin/time -f '%M' -o "$dir/time" "$@" < "$dir/one" > /dev/null 2>&1
+    end=$EPOCHREALTIME
+    best=$(printf '%s\n%d %s\n' "$best" $((${end/./} - ${start/./})) "$(tail -n 1 "$dir/time")" | grep . | sort -n | head -n 1)
   done
   awk -v name="$name" -v ours="${ours:-$best}" '{split(ours, o, " ");
-    printf "%-28s %6.2f s  %6.1f MiB   %6.1f times our time, %5.1f times our memory\n", name, $1, $2 / 1024, ($1 + 0.001) / (o[1] + 0.001), $2 / o[2]}' <<< "$best"
+    printf "%-28s %7.1f ms  %6.1f MiB   %6.1f times our time, %5.1f times our memory\n", name, $1 / 1000, $2 / 1024, $1 / o[1], $2 / o[2]}' <<< "$best"
   last=$best
 }
 

@@ -65,7 +65,7 @@ func compile(tb testing.TB, dir, name, source string) string {
 	if err := os.WriteFile(path, []byte(source), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	defer os.Remove(path)
+	defer func() { _ = os.Remove(path) }()
 	args := []string{"--target=x86_64-pc-windows-msvc", "-c", "-g", "-gcodeview", "-o", path + ".obj", path}
 	if strings.HasSuffix(name, ".s") {
 		args = []string{"--target=x86_64-pc-windows-msvc", "-c", "-o", path + ".obj", path}

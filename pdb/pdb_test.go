@@ -216,13 +216,14 @@ func TestModules(t *testing.T) {
 }
 
 // rearranged is a PDB of an image whose pages were moved after linking: what was
-// linked at 0x1300 lies at 0x3000, 0x1400 was removed, at 0x3800 is new code.
+// linked at 0x1300 lies at 0x3000; 0x1400 and the first bytes of 0x1600 were
+// removed, at 0x3100 is new code.
 func rearranged() book {
 	b := basic()
 	b.original, b.sections = b.sections, [][2]uint32{{0x1000, 0x2000}, {0x3000, 0x1000}, {0x8000, 0x100}}
-	b.fromSource = []uint32{0x1000, 0x1000, 0x1300, 0x3000, 0x1400, 0, 0x1500, 0x1300, 0x5000, 0x8000}
-	b.toSource = []uint32{0x1000, 0x1000, 0x1300, 0x1500, 0x3000, 0x1300, 0x3100, 0, 0x8000, 0x5000}
-	b.publics = append(b.publics, public{"Removed", 1, 0x400, 2})
+	b.fromSource = []uint32{0x1000, 0x1000, 0x1300, 0x3000, 0x1400, 0, 0x1500, 0x1300, 0x1600, 0, 0x1602, 0x1400, 0x5000, 0x8000}
+	b.toSource = []uint32{0x1000, 0x1000, 0x1300, 0x1500, 0x1400, 0x1602, 0x3000, 0x1300, 0x3100, 0, 0x8000, 0x5000}
+	b.publics = append(b.publics, public{"Removed", 1, 0x400, 2}, public{"Trimmed", 1, 0x600, 2})
 	b.frame = join(u32(0x1500, 0x40, 4, 8, 0, 8), u16(5, 12), u32(4))
 	return b
 }
@@ -230,9 +231,9 @@ func rearranged() book {
 func TestOMAP(t *testing.T) {
 	f := openBytes(t, rearranged().write(4096))
 	checkAt(t, f, map[uint32]string{
-		0x1100: "KeBugCheckEx+0", 0x3000: "Alias+0", 0x3005: "Alias+5", 0x1300: "Private+0", 0x133f: "Private+3f", 0x8010: "Data+0", 0x3100: "", 0x3fff: "", 0xfff: "",
+		0x1100: "KeBugCheckEx+0", 0x3000: "Alias+0", 0x3005: "Alias+5", 0x1300: "Private+0", 0x133f: "Private+3f", 0x8010: "Data+0", 0x1400: "Trimmed+2", 0x3100: "", 0x3fff: "", 0xfff: "",
 	})
-	for name, rva := range map[string]uint32{"Alias": 0x3000, "Private": 0x1300, "Data": 0x8010, "KeBugCheckEx": 0x1100} {
+	for name, rva := range map[string]uint32{"Alias": 0x3000, "Private": 0x1300, "Data": 0x8010, "KeBugCheckEx": 0x1100, "Trimmed": 0x1400} {
 		if got, ok := f.Find(name); !ok || got.RVA != rva {
 			t.Errorf("Find(%q) = %+v, %v; want %x", name, got, ok, rva)
 		}

@@ -258,13 +258,17 @@ func (p *publics) entry(f *File, i uint32) (off uint32, at address, ok bool) {
 func (f *File) Publics() ([]Symbol, error) {
 	p, err := f.publics()
 	var list []Symbol
+	left := int64(f.records.len()) // of text: no two publics share a record
 	for i := range p.count {
 		off, bad := p.s.u32(p.at + 4*i)
 		if bad == nil {
 			var r record
 			if r, bad = f.records.record(off); bad == nil {
-				if p, ok := locate(r); ok {
-					list = append(list, f.symbol(p))
+				if place, ok := locate(r); ok {
+					if left -= int64(len(place.name)); left < 0 {
+						return list, wrong("the names of the public symbols together are longer than their records")
+					}
+					list = append(list, f.symbol(place))
 					continue
 				}
 				bad = wrong("public %d: a record of kind 0x%x", i, r.kind)

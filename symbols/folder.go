@@ -85,7 +85,7 @@ func (d *folder) usual(q Request) []string {
 // named looks for a file in one folder by its name alone.
 func (f *Finder) named(q Request, dir string) (located, error) {
 	for _, name := range []string{q.Name, packedName(q.Name)} {
-		if path, ok := resolve(dir, name); ok {
+		if path, ok := f.resolve(dir, name); ok {
 			if at, err := f.fileAt(q, path); !errors.Is(err, errNotHere) {
 				return at, err
 			}

@@ -57,6 +57,9 @@ type Finder struct {
 	servers []*server
 	slots   chan struct{} // a place for each download at once
 
+	listMu sync.Mutex
+	lists  map[string]map[string]string // of folders: names by lower-case name
+
 	mu      sync.Mutex
 	loaded  loaded // what modules use
 	calls   map[Request]*call
@@ -90,7 +93,7 @@ func Open(o Options) (*Finder, error) {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	f := &Finder{opts: o, slots: make(chan struct{}, downloadsAtOnce), calls: map[Request]*call{}, missing: map[string]*misses{}}
+	f := &Finder{opts: o, slots: make(chan struct{}, downloadsAtOnce), calls: map[Request]*call{}, missing: map[string]*misses{}, lists: map[string]map[string]string{}}
 	if err := f.parse(o.Path); err != nil {
 		return nil, err
 	}

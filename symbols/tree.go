@@ -61,7 +61,7 @@ func (t *treeStore) find(_ context.Context, f *Finder, q Request) (located, erro
 	}
 	result := errNotHere
 	for _, place := range t.places(q) {
-		dir, ok := resolve(t.dir, place)
+		dir, ok := f.resolve(t.dir, place)
 		if !ok {
 			continue
 		}
@@ -78,14 +78,14 @@ func (t *treeStore) find(_ context.Context, f *Finder, q Request) (located, erro
 // a pointer to it.
 func (f *Finder) inKeyFolder(q Request, dir string) (located, error) {
 	for _, name := range []string{q.Name, packedName(q.Name)} {
-		if path, ok := resolve(dir, name); ok {
+		if path, ok := f.resolve(dir, name); ok {
 			at, err := f.fileAt(q, path)
 			if err == nil || !errors.Is(err, errNotHere) {
 				return at, err
 			}
 		}
 	}
-	if path, ok := resolve(dir, "file.ptr"); ok {
+	if path, ok := f.resolve(dir, "file.ptr"); ok {
 		return f.pointer(q, path)
 	}
 	return located{}, errNotHere
@@ -93,7 +93,7 @@ func (f *Finder) inKeyFolder(q Request, dir string) (located, error) {
 
 // resolve finds a path below root, in whatever case its parts are written:
 // stores come from Windows.
-func resolve(root, rel string) (string, bool) {
+func (f *Finder) resolve(root, rel string) (string, bool) {
 	path := filepath.Join(root, rel)
 	if _, err := os.Lstat(path); err == nil {
 		return path, true
@@ -102,7 +102,7 @@ func resolve(root, rel string) (string, bool) {
 	for part := range strings.SplitSeq(filepath.ToSlash(rel), "/") {
 		next := filepath.Join(path, part)
 		if _, err := os.Lstat(next); err != nil {
-			name, ok := sameName(path, part)
+			name, ok := f.sameName(path, part)
 			if !ok {
 				return "", false
 			}
@@ -113,23 +113,26 @@ func resolve(root, rel string) (string, bool) {
 	return path, true
 }
 
-func sameName(dir, name string) (string, bool) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return "", false
-	}
-	defer d.Close()
-	for {
-		names, err := d.Readdirnames(1024)
-		for _, n := range names {
-			if strings.EqualFold(n, name) {
-				return n, true
+// sameName finds a name in a folder that differs at most in case. A folder is
+// listed once: what comes later under the very name that is asked for is found
+// without the list.
+func (f *Finder) sameName(dir, name string) (string, bool) {
+	f.listMu.Lock()
+	defer f.listMu.Unlock()
+	names, ok := f.lists[dir]
+	if !ok {
+		names = map[string]string{}
+		if d, err := os.Open(dir); err == nil {
+			list, _ := d.Readdirnames(maxWalked) // as far as it can be read
+			d.Close()
+			for _, n := range list {
+				names[strings.ToLower(n)] = n
 			}
 		}
-		if err != nil {
-			return "", false
-		}
+		f.lists[dir] = names
 	}
+	found, ok := names[strings.ToLower(name)]
+	return found, ok
 }
 
 // packedName is the name of the cabinet that a file is packed in: its last

@@ -64,6 +64,7 @@ type Walker struct {
 
 	cache  map[mem.VA]*function
 	window window
+	frames []Frame // those of the walk, in room that is used again
 }
 
 // window is the part of the stack that was read last: frames lie side by side.

@@ -3,6 +3,7 @@ package unwind
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"bugcheck/internal/le"
 	"bugcheck/mem"
@@ -26,8 +27,6 @@ const (
 	maxFrames = 1024
 	maxScan   = 256 << 10 // bytes of a stack between two frames; the largest kernel stacks have less
 	scanChunk = 512
-
-	commonFrames = 32 // the room that is made at first
 )
 
 // Walk lists the frame of r and its callers, 1024 at most. The error says why a
@@ -36,11 +35,16 @@ const (
 // where the stack does: at a return address of zero.
 func (w *Walker) Walk(r Registers) ([]Frame, error) {
 	w.window.n = 0
-	frames := append(make([]Frame, 0, commonFrames), Frame{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext})
-	var first error
-	for len(frames) < maxFrames {
-		last := &frames[len(frames)-1]
-		next, err := w.next(last, frames)
+	w.frames = append(w.frames[:0], Frame{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext})
+	err := w.walk()
+	return slices.Clone(w.frames), err
+}
+
+// walk appends the callers to w.frames.
+func (w *Walker) walk() (first error) {
+	for len(w.frames) < maxFrames {
+		last := &w.frames[len(w.frames)-1]
+		next, err := w.next(last, w.frames)
 		if err != nil && first == nil {
 			first = err
 		}
@@ -48,11 +52,11 @@ func (w *Walker) Walk(r Registers) ([]Frame, error) {
 			next, err = w.guess(last)
 		}
 		if err != nil || next.PC == 0 {
-			return frames, first
+			break
 		}
-		frames = append(frames, next)
+		w.frames = append(w.frames, next)
 	}
-	return frames, first
+	return first
 }
 
 // next finds a caller by tables.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +14,6 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/archive"
 	"bugcheck/kernel"
-	"bugcheck/pdb"
-	"bugcheck/pe"
 	"bugcheck/render"
 	"bugcheck/symbols"
 )
@@ -43,7 +40,7 @@ fetches what is missing, and packs files for machines without a network.`,
 type symbolsRun struct {
 	symbolFlags
 	manifest string // a file with names, beside those of the dumps
-	involved bool   // only the modules that analyze asks for
+	all      bool   // every module, not only those that analyze asks for
 	output   string
 
 	finder *symbols.Finder
@@ -76,14 +73,14 @@ func (s *symbolsRun) command(use, short, long, example string, run func(context.
 		return nil
 	}
 	cmd.Flags().StringVar(&s.path, "symbols", "", "symbol `PATH`, or a pack (default: $_NT_SYMBOL_PATH, else Microsoft's server)")
-	cmd.Flags().BoolVar(&s.involved, "involved", false, "only the modules that analyze asks for: the kernel, and what the stack points into")
+	cmd.Flags().BoolVar(&s.all, "all", false, "every module, not only those that analyze asks for: the kernel, and what the stack points into")
 	return cmd
 }
 
 func symbolsStatus() *cobra.Command {
 	s := &symbolsRun{symbolFlags: symbolFlags{offline: true}}
 	return s.command("status FILE…", "Say what there is for each module, and what is missing",
-		`Status prints a line for each module of a dump: what names in it rest on (pdb,
+		`Status prints a line for each module that analyze asks for: what names in it rest on (pdb,
 isf, export, none, or mismatched: only files of another build are there), and
 where that lies or what is missing. It asks no server.`,
 		"  bugcheck symbols status MEMORY.DMP", s.status)
@@ -101,7 +98,7 @@ no server.`,
 func symbolsFetch() *cobra.Command {
 	s := &symbolsRun{}
 	cmd := s.command("fetch [FILE…]", "Fetch what is missing",
-		`Fetch finds the images of all modules of a dump along the symbol path, and the
+		`Fetch finds the images that analyze asks for along the symbol path, and the
 symbol files that they name, four at once, and keeps them in the cache. Servers
 are asked for files by name and identity; nothing of the dump is sent. The exit
 status is 1 if a server could not be reached.`,
@@ -166,7 +163,7 @@ func (s *symbolsRun) notDump(name string, err error) {
 
 // modules are the indexes of the modules that are asked for.
 func (s *symbolsRun) modules(m *kernel.Machine) []int {
-	if s.involved {
+	if !s.all {
 		return m.Involved()
 	}
 	all := make([]int, len(m.Modules))
@@ -263,85 +260,6 @@ func readManifest(name string) ([]symbols.Request, error) {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return list, err
-}
-
-func (s *symbolsRun) status(ctx context.Context, names []string) error {
-	s.each(names, func(name string, d *dump.File) {
-		m := kernel.OpenWith(ctx, d, s.finder)
-		files := s.finder.Files(ctx, s.wanted(m))
-		fmt.Fprintf(s.out, "%s: %s\n", render.Printable(name), counted(len(files), "module"))
-		var there int
-		for i, f := range files {
-			word, detail := statusOf(f)
-			if isf := kernelISF(m); i == 0 && word != "pdb" && isf != nil {
-				word, detail = "isf", isf.Where+lacks(f.Missing())
-			}
-			if word == "pdb" || word == "isf" {
-				there++
-			}
-			fmt.Fprintf(s.out, "  %-24s %-10s %s\n", render.Printable(f.Name), word, render.Printable(detail))
-		}
-		s.summary(files, there)
-	})
-	return ctx.Err()
-}
-
-// statusOf is the word of the report for a module, and where its files lie or
-// what is missing.
-func statusOf(f symbols.Files) (word, detail string) {
-	missing := f.Missing()
-	for _, r := range missing {
-		if errors.Is(r.Err, symbols.ErrMismatch) {
-			return "mismatched", r.Err.Error()
-		}
-	}
-	switch {
-	case f.PDB.Where != "":
-		return "pdb", f.PDB.Where + lacks(missing)
-	case f.ISF != "":
-		return "isf", f.ISF + lacks(missing)
-	case f.Image.Where != "":
-		return "export", f.Image.Where + lacks(missing)
-	case len(missing) == 0:
-		return "none", "the dump does not identify it"
-	}
-	return "none", strings.TrimPrefix(lacks(missing), "; ")
-}
-
-func lacks(missing []symbols.Result) string {
-	var s string
-	for _, r := range missing {
-		s += "; no " + string(r.Kind) + " " + r.Request.String()
-	}
-	return s
-}
-
-// summary says how much is missing.
-func (s *symbolsRun) summary(files []symbols.Files, there int) {
-	n := map[symbols.Kind]int{}
-	for _, f := range files {
-		for _, r := range f.Missing() {
-			n[r.Kind]++
-		}
-	}
-	fmt.Fprintf(s.out, "%d of %s symbols; missing: %s, %s.\n", there, has(len(files)), counted(n[symbols.Image], "image"), counted(n[symbols.PDB], "symbol file"))
-	if n[symbols.Image] > 0 {
-		fmt.Fprintln(s.out, "Which symbol file belongs to a missing image is known only once that is there.")
-	}
-}
-
-func has(n int) string {
-	if n == 1 {
-		return "1 module has"
-	}
-	return counted(n, "module") + " have"
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (s *symbolsRun) fetch(ctx context.Context, names []string) error {
@@ -469,72 +387,4 @@ func (s *symbolsRun) writeManifest(ctx context.Context, names []string) (err err
 		return symbols.WriteManifest(s.out, requests)
 	}
 	return s.write(func(w io.Writer) error { return symbols.WriteManifest(w, requests) })
-}
-
-func (s *symbolsRun) verify(ctx context.Context, names []string) error {
-	g, err := s.gather(ctx, names)
-	if err != nil {
-		return err
-	}
-	var good, bad int
-	for _, r := range g.results() {
-		switch err := s.whole(ctx, r.Request); {
-		case err == nil:
-			good++
-		case errors.Is(err, symbols.ErrNotFound):
-		default:
-			bad++
-			fmt.Fprintf(s.out, "%s: %s\n", render.Printable(r.Request.String()), render.Printable(err.Error()))
-		}
-	}
-	fmt.Fprintf(s.out, "%s whole, %d not\n", counted(good, "file"), bad)
-	if bad > 0 {
-		return &exitError{status: exitFailed}
-	}
-	return nil
-}
-
-// whole reads all tables of a file that a search finds.
-func (s *symbolsRun) whole(ctx context.Context, q symbols.Request) error {
-	found, err := s.finder.Find(ctx, q)
-	if err != nil {
-		return err
-	}
-	defer found.Close()
-	if q.Kind == symbols.PDB {
-		err = wholePDB(found)
-	} else {
-		err = wholeImage(found)
-	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w", found.Where, err)
-	}
-	return err
-}
-
-func wholePDB(found symbols.Found) error {
-	f, err := pdb.Open(found, found.Size)
-	if err != nil {
-		return err
-	}
-	_, err1 := f.Modules()
-	_, err2 := f.Publics()
-	_, err3 := f.Types()
-	return cmp.Or(err1, err2, err3)
-}
-
-func wholeImage(found symbols.Found) error {
-	f, err := pe.Open(found, found.Size, pe.InFile)
-	if err != nil {
-		return err
-	}
-	list, err := f.Sections()
-	for _, section := range list {
-		if section.Offset != 0 && int64(section.Offset)+int64(section.RawSize) > found.Size && err == nil {
-			err = fmt.Errorf("section %s lies past its end", section.Name)
-		}
-	}
-	_, err1 := f.Exports()
-	_, err2 := f.Functions()
-	return cmp.Or(err, err1, err2)
 }
