@@ -108,7 +108,9 @@ func happenedStackOverflow(f *Facts) report.Text {
 
 func judgeStackOverflow(j *judgement) {
 	u := j.f.User
-	if u.Stack[1] > u.Stack[0] {
+	if !u.StackRecorded && u.Stack[1] > u.SP {
+		j.evidence(report.Recorded, report.T("stack"), report.T("0x%x bytes of the stack were captured above the stack pointer 0x%x.", u.Stack[1]-u.SP, u.SP))
+	} else if u.Stack[1] > u.Stack[0] {
 		j.evidence(report.Recorded, report.T("stack"), report.T("The stack pointer 0x%x is 0x%x bytes above the lowest address of the stack, which has 0x%x bytes.", u.SP, u.SP-min(u.SP, u.Stack[0]), u.Stack[1]-u.Stack[0]))
 	}
 	r := u.Repeated

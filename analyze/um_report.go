@@ -48,7 +48,10 @@ func userReport(m *kernel.Machine, c *collection, r *report.Report) {
 func userModules(c *collection, r *report.Report) {
 	for i := range r.Modules {
 		mod := &r.Modules[i]
-		mod.Version, mod.ThirdParty = c.m.Modules[i].Version, nil
+		mod.ThirdParty = nil
+		if v := c.m.Modules[i].Version; v != "" {
+			mod.Version = v
+		}
 		if inside, known := c.facts.User.Windows[strings.ToLower(mod.Image)]; known {
 			third := !inside
 			mod.ThirdParty = &third

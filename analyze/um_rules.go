@@ -99,7 +99,7 @@ func judgeUserAccess(j *judgement) {
 // describeUserTarget says what kind of address was touched.
 func (j *judgement) describeUserTarget(addr uint64) {
 	t, u, source := j.f.User.Target, j.f.User, report.T("exception record")
-	if u.Stack[0] != 0 && addr < u.Stack[0] && u.Stack[0]-addr <= stackGap && u.SP < u.Stack[0]+stackGap {
+	if u.StackRecorded && addr < u.Stack[0] && u.Stack[0]-addr <= stackGap && u.SP < u.Stack[0]+stackGap {
 		j.evidence(report.Derived, report.T("stack"), report.T("The address lies just below the stack of the thread: the stack was used up."))
 		return
 	}

@@ -144,10 +144,14 @@ func TestJudge_ProgramEvidence(t *testing.T) {
 	flip := at("read", 0x1f2c4d80120)
 	flip.User.Flips = []Flip{{Bit: 40, Address: 0xf2c4d80120}}
 	below := at("write", 0x3e0d5feff0)
-	below.User.Stack, below.User.SP = [2]uint64{0x3e0d5ff000, 0x3e0d600000}, 0x3e0d5ff010
+	below.User.Stack, below.User.SP, below.User.StackRecorded = [2]uint64{0x3e0d5ff000, 0x3e0d600000}, 0x3e0d5ff010, true
 	operand := at("read", notTold)
 	operand.User.Instruction = "mov ecx,dword ptr [rax+10h]"
 	operand.User.Bad = &BadOperand{Text: "[rax+10h]", Register: "rax", Value: 0x8001f2c4d80120, Bit: 55}
+	full := crashed(statusStackOverflow, context("app.exe", "app", ""))
+	full.User.Stack, full.User.SP = [2]uint64{0x3e0d500000, 0x3e0d600000}, 0x3e0d503120
+	recorded := crashed(statusStackOverflow, context("app.exe", "app", ""))
+	recorded.User.Stack, recorded.User.SP, recorded.User.StackRecorded = full.User.Stack, full.User.SP, true
 	busy := crashed(statusHang, context("ntdll.dll", "ntdll", ""))
 	busy.User.Running = []Running{{Thread: "77 (worker)", At: context("plugin.dll", "plugin", "")}}
 	for _, tt := range []struct {
@@ -167,6 +171,8 @@ func TestJudge_ProgramEvidence(t *testing.T) {
 		{region(0x1000, 0x104, at("write", 0x1f2c4d80120)), "guard page", report.Recorded},
 		{region(0x1000, 4, at("execute", 0x1f2c4d80120)), "no code may run in it", report.Recorded},
 		{busy, "Thread 77 (worker) does not wait: it stands in plugin+0x10.", report.Recorded},
+		{full, "0xfcee0 bytes of the stack were captured", report.Recorded},
+		{recorded, "0x3120 bytes above the lowest address of the stack, which has 0x100000 bytes", report.Recorded},
 		{flip, "With bit 40 the other way", report.Guessed},
 		{below, "the stack was used up", report.Derived},
 		{operand, "The instruction is mov ecx,dword ptr [rax+10h]; rax holds 0x8001f2c4d80120.", report.Derived},
