@@ -448,3 +448,22 @@ func TestBuild_Readable(t *testing.T) {
 		}
 	}
 }
+
+// Structures and unions in the form with wide properties.
+func TestType_Wide(t *testing.T) {
+	b := basic()
+	b.typeHash = false
+	b.types = [][]byte{
+		join(u16(0x1203), member("Value", 0x23, 4)),
+		join(u16(0x1609), u32(0x200, 0x1000, 0, 0), u16(1, 12), text("_WIDE"), text(".?AU_WIDE@@")),
+		join(u16(0x160a), u32(0, 0x1000), u16(1, 0x8002, 0x9000), text("_ONE_OF")),
+	}
+	f := openBytes(t, b.write(4096))
+	for _, want := range []pdb.Type{{Name: "_WIDE", Kind: pdb.Struct, Size: 12, Index: 0x1001}, {Name: "_ONE_OF", Kind: pdb.Union, Size: 0x9000, Index: 0x1002}} {
+		want.Fields = []pdb.Field{{Name: "Value", Offset: 4, Size: 8, Type: "Uint8B", Index: 0x23}}
+		got, ok, err := f.Type(want.Name)
+		if d := gocmp.Diff(want, got); d != "" || !ok || err != nil {
+			t.Errorf("%v, %v (-want +got):\n%s", ok, err, d)
+		}
+	}
+}

@@ -269,6 +269,13 @@ const (
 	leafFunction  = 0x1601 // LF_FUNC_ID
 	leafMember    = 0x1602 // LF_MFUNC_ID
 	leafString    = 0x1605
+
+	// As later compilers may write them: properties of 32 bits, the count behind.
+	// Source: issue 50 of microsoft-pdb.
+	leafClass2     = 0x1608
+	leafStructure2 = 0x1609
+	leafUnion2     = 0x160a
+	leafInterface2 = 0x160b
 )
 
 // Properties of a class, union or enumeration: CV_prop_t.
@@ -298,18 +305,30 @@ func (u udt) hashed() []byte {
 }
 
 func decodeUDT(r record) (u udt, ok bool) {
-	u.leaf = r.kind
 	c := le.NewCursor(r.data)
-	c.Skip(2) // number of fields, cut to 16 bits
-	u.properties = c.U16()
-	switch r.kind {
+	wide := r.kind >= leafClass2 && r.kind <= leafInterface2
+	if wide {
+		u.leaf = [...]uint16{leafClass, leafStructure, leafUnion, leafInterface}[r.kind-leafClass2]
+		u.properties = uint16(c.U32())
+	} else {
+		u.leaf = r.kind
+		c.Skip(2) // number of fields, cut to 16 bits
+		u.properties = c.U16()
+	}
+	size := func() uint64 {
+		if wide {
+			numeric(c) // number of fields
+		}
+		return numeric(c)
+	}
+	switch u.leaf {
 	case leafClass, leafStructure, leafInterface:
 		u.fields = TypeIndex(c.U32())
 		c.Skip(8) // derived classes, shape of the virtual function table
-		u.size = numeric(c)
+		u.size = size()
 	case leafUnion:
 		u.fields = TypeIndex(c.U32())
-		u.size = numeric(c)
+		u.size = size()
 	case leafEnum:
 		u.base, u.fields = TypeIndex(c.U32()), TypeIndex(c.U32())
 	default:
