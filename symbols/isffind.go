@@ -61,7 +61,7 @@ func isfIdentity(where string) pe.PDB {
 func (f *Finder) ISFs() []ISFRef {
 	var list []ISFRef
 	for _, d := range f.folders {
-		if (&treeStore{dir: d.dir}).usable() != nil {
+		if (&treeStore{dir: d.dir}).usable() != nil || f.answers(context.Background(), d) != nil {
 			continue
 		}
 		d.once.Do(d.walk)
@@ -70,6 +70,9 @@ func (f *Finder) ISFs() []ISFRef {
 		}
 	}
 	for _, p := range f.packs {
+		if f.answers(context.Background(), p) != nil {
+			continue
+		}
 		p.once.Do(p.open)
 		for _, e := range p.isfs {
 			list = append(list, ISFRef{PDB: isfIdentity(e.Name), Where: p.path + "/" + e.Name, pack: p, entry: e})

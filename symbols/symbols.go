@@ -59,6 +59,7 @@ type Finder struct {
 
 	listMu sync.Mutex
 	lists  map[string]map[string]string // of folders: names by lower-case name
+	shares map[string]*share            // \\server\share
 
 	mu      sync.Mutex
 	loaded  loaded // what modules use
@@ -93,7 +94,7 @@ func Open(o Options) (*Finder, error) {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	f := &Finder{opts: o, slots: make(chan struct{}, downloadsAtOnce), calls: map[Request]*call{}, missing: map[string]*misses{}, lists: map[string]map[string]string{}}
+	f := &Finder{opts: o, slots: make(chan struct{}, downloadsAtOnce), calls: map[Request]*call{}, missing: map[string]*misses{}, lists: map[string]map[string]string{}, shares: map[string]*share{}}
 	if err := f.parse(o.Path); err != nil {
 		return nil, err
 	}
@@ -215,9 +216,13 @@ type store interface {
 func (c chain) find(ctx context.Context, f *Finder, q Request) (located, error) {
 	var first error
 	for i, s := range c {
-		at, err := s.find(ctx, f, q)
+		var at located
+		err := f.answers(ctx, s)
 		if err == nil {
-			return c[:i].keep(f, q, at)
+			at, err = s.find(ctx, f, q)
+		}
+		if err == nil {
+			return c[:i].keep(ctx, f, q, at)
 		}
 		if ctx.Err() != nil {
 			return located{}, ctx.Err()
@@ -232,10 +237,10 @@ func (c chain) find(ctx context.Context, f *Finder, q Request) (located, error) 
 // keep copies a file into the folders of c, the farthest first, and returns the
 // nearest copy. A folder that cannot be written to is passed over; a download
 // that none of them took goes to the default cache.
-func (c chain) keep(f *Finder, q Request, at located) (located, error) {
+func (c chain) keep(ctx context.Context, f *Finder, q Request, at located) (located, error) {
 	for _, s := range slices.Backward(c) {
 		dir, ok := s.(*treeStore)
-		if !ok {
+		if !ok || f.answers(ctx, dir) != nil {
 			continue
 		}
 		if kept, err := dir.put(q, at); err == nil {
