@@ -150,31 +150,35 @@ type Counters struct {
 // microsoft/windows-rs Win32/System/Diagnostics/Debug; Breakpad's
 // minidump_format.h; Crashpad's minidump_extensions.h).
 const (
-	streamThreads        = 3
-	streamModules        = 4
-	streamMemory         = 5
-	streamException      = 6
-	streamSystem         = 7
-	streamThreadsEx      = 8
-	streamMemory64       = 9
-	streamCommentA       = 10
-	streamCommentW       = 11
-	streamHandles        = 12
-	streamFunctionTable  = 13
-	streamUnloaded       = 14
-	streamMisc           = 15
-	streamMemoryInfo     = 16
-	streamThreadInfo     = 17
-	streamHandleOps      = 18
-	streamToken          = 19
-	streamJavaScript     = 20
-	streamSystemMemory   = 21
-	streamVMCounters     = 22
-	streamIPT            = 23
-	streamThreadNames    = 24
-	streamBreakpad       = 0x47670001
-	streamAssertion      = 0x47670002
-	streamCrashpad       = 0x43500001
+	streamThreads       = 3
+	streamModules       = 4
+	streamMemory        = 5
+	streamException     = 6
+	streamSystem        = 7
+	streamThreadsEx     = 8
+	streamMemory64      = 9
+	streamCommentA      = 10
+	streamCommentW      = 11
+	streamHandles       = 12
+	streamFunctionTable = 13
+	streamUnloaded      = 14
+	streamMisc          = 15
+	streamMemoryInfo    = 16
+	streamThreadInfo    = 17
+	streamHandleOps     = 18
+	streamToken         = 19
+	streamJavaScript    = 20
+	streamSystemMemory  = 21
+	streamVMCounters    = 22
+	streamIPT           = 23
+	streamThreadNames   = 24
+	streamBreakpad      = 0x47670001
+	streamAssertion     = 0x47670002
+	streamCrashpad      = 0x43500001
+)
+
+// Sizes of structures, bytes, and limits on lists.
+const (
 	minidumpHeaderSize   = 0x20
 	directoryEntrySize   = 0xc
 	maxStreams           = 1024 // writers make some twenty, programs add a few of their own
