@@ -17,6 +17,7 @@ type collection struct {
 	frames    []report.Frame
 	spans     []kernel.Span // structures on the stack that hold no return addresses
 	notes     []report.Note
+	threads   []report.ThreadStack // of a program: those that the report is not about
 }
 
 // Collect reads from the machine everything that the verdict may depend on.
@@ -199,6 +200,7 @@ func (c *collection) faultAt(pc uint64, source report.Text) {
 }
 
 func (c *collection) startTrap(t kernel.TrapFrame, source report.Text) {
+	t = c.m.Restored(t)
 	c.start(t.Registers, Context{Kind: report.ContextTrapFrame, Address: uint64(t.Address), Source: source})
 	c.skip(uint64(t.Address), t.Size)
 }

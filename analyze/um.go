@@ -14,27 +14,28 @@ import (
 // User is what the verdict on a program may depend on beyond what it has in
 // common with one on a stop code. Facts of kernel dumps have none.
 type User struct {
-	Program     string // the image that the process was started from
-	Reason      string // as crash reporters name it; "" without an exception
-	Parameters  []uint64
-	At          Place // what the exception's address points at
-	Target      UserTarget
-	Stack       [2]uint64 // lowest and end of the crashing thread's stack; zero: not known
-	SP          uint64
-	Windows     map[string]bool // images in Windows' own folders; absent: not known where they lie
-	Verifier    bool            // Application Verifier's module is loaded
-	Repeated    Repeated
-	CPP         *CPP
-	Stowed      *Stowed
-	Heap        string // HEAP_FAILURE_TYPE without its prefix
-	Assertion   *dump.Assertion
-	Lost        bool // an exception that the dump had cannot be read, or the dump is cut off
-	Requester   bool // a thread of the program itself had the dump written
-	Thread      string
-	WaitsIn     string // without an exception: the module that the thread stands in
-	Instruction string // the one that failed: mov eax,dword ptr [rbx+10h]; "" where its bytes are not in the dump
-	Bad         *BadOperand
-	Flips       []Flip
+	Program       string // the image that the process was started from
+	Reason        string // as crash reporters name it; "" without an exception
+	Parameters    []uint64
+	At            Place // what the exception's address points at
+	Target        UserTarget
+	Stack         [2]uint64 // lowest and end of the crashing thread's stack; zero: not known
+	StackRecorded bool      // Stack is what the dump says of it, not only what was captured
+	SP            uint64
+	Windows       map[string]bool // images in Windows' own folders; absent: not known where they lie
+	Verifier      bool            // Application Verifier's module is loaded
+	Repeated      Repeated
+	CPP           *CPP
+	Stowed        *Stowed
+	Heap          string // HEAP_FAILURE_TYPE without its prefix
+	Assertion     *dump.Assertion
+	Lost          bool // an exception that the dump had cannot be read, or the dump is cut off
+	Requester     bool // a thread of the program itself had the dump written
+	Thread        string
+	Running       []Running // other threads that do not wait
+	Instruction   string    // the one that failed: mov eax,dword ptr [rbx+10h]; "" where its bytes are not in the dump
+	Bad           *BadOperand
+	Flips         []Flip
 }
 
 // UserTarget is what an access violation or in-page error touched.
@@ -97,7 +98,7 @@ func collectUser(m *kernel.Machine) *collection {
 	_, u.Verifier = m.ModuleNamed("verifier.dll")
 	c.userContext()
 	if low, high, ok := m.StackLimits(); ok {
-		u.Stack = [2]uint64{uint64(low), uint64(high)}
+		u.Stack, u.StackRecorded = [2]uint64{uint64(low), uint64(high)}, m.StackRecorded()
 	}
 	u.SP, _ = c.registers.SP()
 	if m.Exception != nil {
@@ -105,6 +106,8 @@ func collectUser(m *kernel.Machine) *collection {
 	}
 	c.walk()
 	c.userStack()
+	c.threads = c.otherThreads()
+	u.Running = running(c.threads)
 	return c
 }
 
@@ -167,9 +170,6 @@ func (c *collection) userStack() {
 	u := c.facts.User
 	if r := kernel.MostRepeated(c.frames); r.Count >= recursion {
 		u.Repeated = Repeated{At: plainFrame(r.Frame), Count: r.Count}
-	}
-	if c.m.Exception == nil && len(c.facts.Frames) > 0 {
-		u.WaitsIn = c.facts.Frames[0].Image
 	}
 }
 

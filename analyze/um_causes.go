@@ -7,15 +7,22 @@ import (
 
 func happenedRequested(f *Facts) report.Text {
 	if f.User.Requester {
-		return report.T("it asked for this dump itself")
+		return report.T("the program asked for it itself")
 	}
-	return report.T("this dump was taken while it ran")
+	return report.T("it was taken while the program ran")
 }
 
 // judgeRequestedDump: without an exception nobody is at fault; the dump is about
 // what the program was doing.
 func judgeRequestedDump(j *judgement) {
 	j.decide(report.CauseRequested, report.High)
+	for _, f := range userCertain(j.f) {
+		if exceptionDispatch[f.Symbol] {
+			j.decide(report.CauseUnknown, report.Low)
+			j.evidence(report.Derived, report.T("stack"), report.T("%s stands on the stack: an exception was being handled, which whoever wrote the dump did not record.", at(f)))
+			break
+		}
+	}
 	j.evidence(report.Recorded, report.T("stream directory"), report.T("The dump holds no exception: somebody or some program had it written (Task Manager, ProcDump, a watchdog)."))
 	j.waiting()
 }
@@ -23,6 +30,13 @@ func judgeRequestedDump(j *judgement) {
 func judgeLost(j *judgement) {
 	j.decide(report.CauseUnknown, report.Low)
 	j.waiting()
+}
+
+// exceptionDispatch are the functions of ntdll and KernelBase that an exception
+// goes through on its way to a handler.
+var exceptionDispatch = map[string]bool{
+	"KiUserExceptionDispatch": true, "KiUserExceptionDispatcher": true, "RtlDispatchException": true, "UnhandledExceptionFilter": true,
+	"RtlUserUnhandledException": true, "RaiseException": true, "RtlReportException": true,
 }
 
 // waiting says where the thread stands that the report shows.
@@ -41,8 +55,9 @@ func (j *judgement) waiting() {
 			trust = report.Guessed
 		}
 		j.evidence(trust, report.T("stack"), report.T("The first caller on the stack that is not a library of Windows is %s.", at(f)))
-		return
+		break
 	}
+	j.judgeRunning()
 }
 
 // judgeHang: Windows Error Reporting gives the dump of a program that does not
@@ -93,7 +108,9 @@ func happenedStackOverflow(f *Facts) report.Text {
 
 func judgeStackOverflow(j *judgement) {
 	u := j.f.User
-	if u.Stack[1] > u.Stack[0] {
+	if !u.StackRecorded && u.Stack[1] > u.SP {
+		j.evidence(report.Recorded, report.T("stack"), report.T("0x%x bytes of the stack were captured above the stack pointer 0x%x.", u.Stack[1]-u.SP, u.SP))
+	} else if u.Stack[1] > u.Stack[0] {
 		j.evidence(report.Recorded, report.T("stack"), report.T("The stack pointer 0x%x is 0x%x bytes above the lowest address of the stack, which has 0x%x bytes.", u.SP, u.SP-min(u.SP, u.Stack[0]), u.Stack[1]-u.Stack[0]))
 	}
 	r := u.Repeated

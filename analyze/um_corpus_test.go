@@ -14,6 +14,8 @@ import (
 	"bugcheck/internal/corpus"
 	"bugcheck/internal/damage"
 	"bugcheck/kernel"
+	"bugcheck/lab"
+	"bugcheck/render"
 	"bugcheck/report"
 )
 
@@ -181,6 +183,14 @@ func TestCorpus_MinidumpVerdicts(t *testing.T) {
 		if v.Cause != tt.cause || v.Image != tt.image || v.Bucket != tt.bucket || !strings.Contains(evidence(v), tt.evidence) {
 			t.Errorf("%s: %s, %s, %s; want %s, %s, %s with %q in\n%s", tt.file, v.Cause, v.Image, v.Bucket, tt.cause, tt.image, tt.bucket, tt.evidence, evidence(v))
 		}
+		if len(r.Threads) != tt.threads-1 {
+			t.Errorf("%s: stacks of %d other threads, want %d", tt.file, len(r.Threads), tt.threads-1)
+		}
+		for _, other := range r.Threads {
+			if len(other.Stack) == 0 || len(other.Stack) > 16 || r.Thread == nil || other.ID == *r.Thread.ID {
+				t.Errorf("%s: thread %d has %d frames", tt.file, other.ID, len(other.Stack))
+			}
+		}
 		if r.Process == nil || r.Process.Threads != tt.threads || r.Process.PID == nil || len(r.Stack) == 0 || len(v.NextSteps) == 0 {
 			t.Errorf("%s: process %+v with %d frames, %d steps; want %d threads", tt.file, r.Process, len(r.Stack), len(v.NextSteps), tt.threads)
 		}
@@ -195,6 +205,23 @@ func TestCorpus_MalformedMinidumps(t *testing.T) {
 		if _, err := dump.Open(damage.File{b}, int64(len(b))); err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("%s: %v, want a word of damage", name, err)
 		}
+	}
+}
+
+// Without its system information a dump has a report that claims no version.
+func TestReport_NoSystemInfo(t *testing.T) {
+	b, err := lab.NullRead(lab.Windows19041).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[0x20] = 0xff // the type of the first stream, which is the system's
+	r := userReport(t, b)
+	if r.System.Name != "Windows" || r.System.Version != "" || r.System.Build != 0 || r.Verdict.Image != "plugin.dll" || len(r.Notes) == 0 {
+		t.Errorf("system %+v, verdict %+v, notes %v", r.System, r.Verdict, r.Notes)
+	}
+	var out strings.Builder
+	if err := render.Text(&out, r, render.Options{}); err != nil || strings.Contains(out.String(), "()") {
+		t.Errorf("%v:\n%s", err, out.String())
 	}
 }
 

@@ -195,8 +195,10 @@ func (j *judgement) userSentence(program any, what report.Text) report.Text {
 	switch {
 	case j.f.User.Lost:
 		return report.T("%s: the dump is damaged or cut off, and what ended the program can no longer be read in it.", program)
+	case j.f.Exception == nil && v.Cause == report.CauseUnknown:
+		return report.T("This dump of %s was taken while an exception was being handled, but does not record it.", program)
 	case v.Cause == report.CauseRequested:
-		return report.T("%s did not crash: %s.", program, what)
+		return report.T("This dump of %s records no crash: %s.", program, what)
 	case v.Cause == report.CauseStorage:
 		return report.T("Storage made %s crash: %s.", program, what)
 	case v.Cause == report.CauseMemoryCorruption:

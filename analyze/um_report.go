@@ -11,7 +11,10 @@ import (
 // program: no stop code, but the exception, the process and its threads.
 func userReport(m *kernel.Machine, c *collection, r *report.Report) {
 	u := m.User
-	r.Bugcheck = nil
+	r.Bugcheck, r.Threads = nil, c.threads
+	if m.Header.Build == 0 {
+		r.System.Name = "Windows" // the stream that tells is missing
+	}
 	if s := u.ServicePack; strings.HasPrefix(s, "Service Pack") {
 		r.System.Name += " " + s
 	}
@@ -45,7 +48,10 @@ func userReport(m *kernel.Machine, c *collection, r *report.Report) {
 func userModules(c *collection, r *report.Report) {
 	for i := range r.Modules {
 		mod := &r.Modules[i]
-		mod.Version, mod.ThirdParty = c.m.Modules[i].Version, nil
+		mod.ThirdParty = nil
+		if v := c.m.Modules[i].Version; v != "" {
+			mod.Version = v
+		}
 		if inside, known := c.facts.User.Windows[strings.ToLower(mod.Image)]; known {
 			third := !inside
 			mod.ThirdParty = &third

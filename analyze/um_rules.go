@@ -47,7 +47,7 @@ var userRules = map[uint32]userRule{
 	statusNoModule:           {happened: happenedText(report.T("a library that it needs was not found")), steps: missingSteps},
 	statusNoProcedure:        {happened: happenedText(report.T("a library that it needs is of another version: a function is not in it")), steps: missingSteps},
 	statusHang:               {happened: happenedText(report.T("it no longer answered, and Windows took this dump")), judge: judgeHang, steps: hangSteps},
-	statusSimulated:          {happened: happenedText(report.T("it asked for this dump itself")), judge: judgeSimulated, steps: hangSteps},
+	statusSimulated:          {happened: happenedText(report.T("the program asked for it itself")), judge: judgeSimulated, steps: hangSteps},
 }
 
 func userRuleFor(code uint32) userRule {
@@ -99,7 +99,7 @@ func judgeUserAccess(j *judgement) {
 // describeUserTarget says what kind of address was touched.
 func (j *judgement) describeUserTarget(addr uint64) {
 	t, u, source := j.f.User.Target, j.f.User, report.T("exception record")
-	if u.Stack[0] != 0 && addr < u.Stack[0] && u.Stack[0]-addr <= stackGap && u.SP < u.Stack[0]+stackGap {
+	if u.StackRecorded && addr < u.Stack[0] && u.Stack[0]-addr <= stackGap && u.SP < u.Stack[0]+stackGap {
 		j.evidence(report.Derived, report.T("stack"), report.T("The address lies just below the stack of the thread: the stack was used up."))
 		return
 	}

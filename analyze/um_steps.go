@@ -97,7 +97,7 @@ func inPageSteps(j *judgement) []report.Text {
 func hangSteps(j *judgement) []report.Text {
 	return []report.Text{
 		report.T("If the program hung: take three dumps some seconds apart (procdump -ma -s 5 -n 3 %s) and compare where its main thread stands.", programFile(j)),
-		report.T("Look in this dump at the other threads: one of them may hold what the main thread waits for (bugcheck info lists them)."),
+		report.T("Look in this dump at the other threads: one of them may hold what the main thread waits for (--all shows their stacks)."),
 		updateProgramStep(j), reportStep(),
 	}
 }

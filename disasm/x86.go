@@ -52,8 +52,12 @@ func (x *x86) library() error {
 		return x.unnamed()
 	}
 	x.out.Mnemonic = mnemonic(inst)
-	if isGather(x.out.Mnemonic) {
-		inst.MemBytes = elementOf(x.out.Mnemonic)
+	// x86asm takes the numbers of 16 bits that these repeat for whole vectors.
+	if x.encoding == evex && x.table == map0F3A && strings.HasSuffix(x.out.Mnemonic, "ph") && x.hasMem && x.code[x.payload+2]&0x10 != 0 {
+		return x.unnamed()
+	}
+	if size := x.sizeByName(); size != 0 {
+		inst.MemBytes = size
 	}
 	if x.hasMem {
 		x.memoryOf(inst)
@@ -141,6 +145,38 @@ func (x *x86) memoryOf(inst x86asm.Inst) {
 	if m.Read || m.Write {
 		x.out.Memory = append(x.out.Memory, m)
 	}
+}
+
+// sizeByName is the size of an operand in memory that x86asm does not say; 0
+// where it says it, or where it depends on what the processor has (xsave).
+func (x *x86) sizeByName() int {
+	name := x.out.Mnemonic
+	switch name {
+	case "fld", "fstp":
+		if x.opcode == 0xdb {
+			return 10
+		}
+	case "fbld", "fbstp":
+		return 10
+	case "fnstenv", "fldenv":
+		return 28
+	case "fnsave", "frstor":
+		return 108
+	case "fxsave", "fxrstor", "fxsave64", "fxrstor64":
+		return 512
+	case "clflush":
+		return 64
+	case "sgdt", "sidt", "lgdt", "lidt":
+		return 2 + x.bits/8
+	case "lss", "lfs", "lgs", "call", "jmp":
+		if x.wide && (name[0] == 'l' || x.modrm>>3&7 == 3 || x.modrm>>3&7 == 5) {
+			return 10
+		}
+	}
+	if isGather(name) {
+		return elementOf(name)
+	}
+	return 0
 }
 
 // isGather: one that reads or writes several places, by a vector of indexes.

@@ -28,8 +28,7 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 	if !okPC || !okSP || pc == 0 {
 		return nil
 	}
-	w := &unwind.Walker{Stack: stackReader{m: m, skip: skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
-	start := unwind.FromReport(machines[m.Arch], regs)
+	w, start := m.walker(skip), m.unwindRegisters(regs)
 	var frames []report.Frame
 	if caller, ok := m.untouched(start); ok {
 		frames = m.describe(frames, unwind.Frame{PC: start.PC(), SP: start.SP(), Registers: start, Trust: report.TrustContext})
@@ -43,6 +42,23 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 		frames = m.describe(frames, f)
 	}
 	return frames
+}
+
+// walker finds callers, over the structures in skip.
+func (m *Machine) walker(skip []Span) *unwind.Walker {
+	w := &unwind.Walker{Stack: stackReader{m.Memory, skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
+	if base, ok := m.stackBase(); ok {
+		low, _, known := m.StackLimits()
+		if !known {
+			low = base - min(base, maxStack)
+		}
+		w.Stacks = []unwind.Range{{Start: low, End: base}}
+	}
+	return w
+}
+
+func (m *Machine) unwindRegisters(regs report.Registers) unwind.Registers {
+	return unwind.FromReport(machines[m.Arch], regs)
 }
 
 var machines = map[dump.Arch]pe.Machine{dump.X64: pe.X64, dump.ARM64: pe.ARM64, dump.X86: pe.X86}
@@ -148,32 +164,27 @@ func (m *Machine) NameOf(va mem.VA) (symbol string, offset uint64) {
 }
 
 // code strips the pointer authentication bits that ARM64 keeps above bit 47 of
-// a return address.
+// a return address. A program's addresses all have zeros there.
 func (m *Machine) code(va mem.VA) mem.VA {
-	if m.Arch == dump.ARM64 && va&(1<<47) != 0 {
+	switch {
+	case m.Arch != dump.ARM64:
+	case m.User != nil:
+		return va &^ (0xffff << 48)
+	case va&(1<<47) != 0:
 		return va | 0xffff<<48
 	}
 	return va
 }
 
 // stackReader is the machine's memory as a walk should see it: structures that
-// are known to lie on the stack read as zero, and the current thread's stack ends
-// at its base.
+// are known to lie on the stack read as zero.
 type stackReader struct {
-	m    *Machine
-	skip []Span
+	memory mem.Reader
+	skip   []Span
 }
 
 func (r stackReader) ReadAt(p []byte, va mem.VA) (int, error) {
-	base, ok := r.m.stackBase()
-	want := len(p)
-	if ok && va <= base && base-va < maxStack && mem.VA(len(p)) > base-va {
-		p = p[:base-va]
-	}
-	n, err := r.m.Memory.ReadAt(p, va)
-	if err == nil && n < want {
-		err = &mem.Fault{Address: base, Reason: "lies past the base of the stack"}
-	}
+	n, err := r.memory.ReadAt(p, va)
 	for _, s := range r.skip {
 		for at := max(s.Start, va); at < min(s.End, va+mem.VA(n)); at++ {
 			p[at-va] = 0

@@ -177,6 +177,49 @@ func TestOpenWith_ARM64(t *testing.T) {
 		"myfault!Inner+0x0 context", "myfault!Middle+0xc unwind", "myfault!Outer+0x8 unwind", "nt!+0x2000 unwind")
 }
 
+// Registers that the trap frame of a fault does not save come back from the kernel's
+// functions between the fault and KeBugCheckEx.
+func TestRestored(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	tool(t, "clang-19", "-target", "x86_64-pc-windows-msvc", "-c", "testdata/trap-x64.s", "-o", in("trap.obj"))
+	tool(t, "lld-link-19", "/driver", "/subsystem:native", "/nodefaultlib", "/machine:x64", "/entry:Trap", "/Brepro",
+		"/debug:full", "/pdb:"+in("ntkrnlmp.pdb"), "/pdbaltpath:%_PDB%", "/out:"+in("ntoskrnl.exe"), in("trap.obj"))
+	d, sp := quiet(lab.Windows19041)
+	nt := d.Drivers[0].Base
+	d.Drivers[0].Timestamp, d.Drivers[0].Size = identity(t, in("ntoskrnl.exe"))
+	found := finder(t, dir).Module(context.Background(), symbols.Wanted{Name: "ntoskrnl.exe", Timestamp: d.Drivers[0].Timestamp, Size: d.Drivers[0].Size})
+	rva := func(name string) uint64 {
+		at, ok := found.Address(name)
+		if !ok {
+			t.Fatalf("no %s: %v", name, found.Errs)
+		}
+		return uint64(at)
+	}
+	trap, fault := sp+0x48, d.Address("Ntfs.sys", 0x5000)
+	d.Registers = lab.X64{Rip: nt + rva("KeBugCheckEx"), Rsp: sp, Rbx: 0xbad, Rsi: 0xbad, Rdi: 3, Rbp: trap + 0x80, R12: 4, R15: 5}
+	d.Stack.Contents = []lab.Block{
+		lab.Words(sp, nt+rva("Handler")+11), lab.Words(sp+0x30, 2, 1, nt+rva("Trap")+21),
+		{Address: trap, Data: lab.X64{Rip: fault, Rsp: trap + 0x190, Rbp: 6, Rax: 7, EFlags: 2}.TrapFrame(lab.Trap{})},
+	}
+	m := openWith(t, d, dir)
+	frame, ok := m.FindTrapFrame(mem.VA(fault))
+	if !ok {
+		t.Fatal("no trap frame")
+	}
+	frame = m.Restored(frame)
+	for name, want := range map[string]uint64{"rbx": 1, "rsi": 2, "rdi": 3, "r12": 4, "r15": 5, "rbp": 6, "rax": 7} {
+		if got, ok := frame.Registers.Get(name); !ok || got != want {
+			t.Errorf("%s = %#x, %v; want %#x", name, got, ok, want)
+		}
+	}
+	without := open(t, d)
+	bare, ok := without.FindTrapFrame(mem.VA(fault))
+	if got := without.Restored(bare); !ok || len(got.Registers) != len(bare.Registers) {
+		t.Errorf("without the kernel's image: %v, want what the frame holds", got.Registers)
+	}
+}
+
 // Exports name a function where there is no symbol file, and nothing between.
 func TestOpenWith_Exports(t *testing.T) {
 	c := compile(t, "x64", "x86_64-pc-windows-msvc", "x64")

@@ -99,6 +99,30 @@ func (m *Machine) trapFrame(b []byte, va mem.VA) TrapFrame {
 	return t
 }
 
+// Restored adds to the trap frame of a fault the registers that it does not save,
+// where unwinding leads from the header's registers, which stand in KeBugCheckEx, to
+// the frame without a guess: the functions between them have saved what they changed.
+func (m *Machine) Restored(t TrapFrame) TrapFrame {
+	callers, _ := m.walker(nil).Walk(m.unwindRegisters(m.HeaderRegisters()))
+	pc, _ := t.Registers.PC()
+	sp, _ := t.Registers.SP()
+	for i, f := range callers {
+		if i > 0 && f.Trust != report.TrustUnwind {
+			return t
+		}
+		if f.MachineFrame == 0 || uint64(f.PC) != pc || uint64(f.SP) != sp {
+			continue
+		}
+		for _, r := range f.Registers.Report() {
+			if _, saved := t.Registers.Get(r.Name); !saved {
+				t.Registers = append(t.Registers, r)
+			}
+		}
+		return t
+	}
+	return t
+}
+
 // selectorX86 is ds and es of x86 Windows, in the kernel too.
 const selectorX86 = 0x23
 

@@ -88,7 +88,7 @@ func (m *Machine) userStackLimits() (low, high mem.VA, ok bool) {
 	if base, limit, ok := m.tib(t.TEB); ok {
 		return limit, base, true
 	}
-	if t.StackSize == 0 {
+	if t.StackSize == 0 || m.x86Side() { // what the list says is the 64-bit side's stack
 		return 0, 0, false
 	}
 	low, high = t.Stack, t.Stack+mem.VA(t.StackSize)
@@ -98,8 +98,26 @@ func (m *Machine) userStackLimits() (low, high mem.VA, ok bool) {
 	return low, high, high > low
 }
 
+// StackRecorded reports that the dump says where the crashing thread's stack
+// ends, in its TEB or its regions, and not only what of it was captured.
+func (m *Machine) StackRecorded() bool {
+	t, ok := m.User.CrashThread()
+	if !ok {
+		return false
+	}
+	if _, _, ok := m.tib(t.TEB); ok {
+		return true
+	}
+	_, ok = m.User.RegionAt(t.Stack)
+	return ok && t.StackSize != 0 && !m.x86Side()
+}
+
+// x86Side reports that the dump was written by a 64-bit program, and the x86 side
+// of the process is what is shown.
+func (m *Machine) x86Side() bool { return m.User.WOW64 && m.Arch == dump.X86 }
+
 func (m *Machine) tib(teb mem.VA) (base, limit mem.VA, ok bool) {
-	if m.User.WOW64 && m.Arch == dump.X86 {
+	if m.x86Side() {
 		teb += 0x2000 // the 32-bit TEB stands two pages behind the 64-bit one (Wine, dlls/ntdll)
 	}
 	width := mem.VA(m.Arch.PointerSize())
@@ -136,7 +154,7 @@ func (m *Machine) userStack() []byte {
 		return nil
 	}
 	n := uint64(maxUserStack)
-	if end := uint64(t.Stack) + uint64(t.StackSize); end > sp {
+	if end := uint64(t.Stack) + uint64(t.StackSize); uint64(t.Stack) <= sp && sp < end {
 		n = min(n, end-sp)
 	}
 	b := make([]byte, n)

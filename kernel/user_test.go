@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 
@@ -90,6 +91,25 @@ func TestInvolved_User(t *testing.T) {
 	}
 }
 
+// Return addresses of ARM64 programs may be signed.
+func TestStack_SignedUser(t *testing.T) {
+	d := lab.NullRead(lab.Windows22000ARM64)
+	want := addresses(openUser(t, d).Stack(openUser(t, d).HeaderRegisters(), nil))
+	stack := d.Threads[0].Stack.Data
+	for at := 8; at < len(stack); at += 8 {
+		if v := binary.LittleEndian.Uint64(stack[at:]); v>>40 == 0x7f { // an address of code
+			binary.LittleEndian.PutUint64(stack[at:], v|0x2b4c<<48)
+		}
+	}
+	m := openUser(t, d)
+	if got := addresses(m.Stack(m.HeaderRegisters(), nil)); len(got) != 5 || !slices.Equal(got, want) {
+		t.Errorf("frames %x, want %x", got, want)
+	}
+	if n := len(m.Involved()); n != 4 {
+		t.Errorf("%d modules are involved, want 4", n)
+	}
+}
+
 // The stack's ends come from the TEB, else from the captured stack and the region
 // that it lies in.
 func TestStackLimits_User(t *testing.T) {
@@ -102,6 +122,9 @@ func TestStackLimits_User(t *testing.T) {
 			t.Errorf("%v: %v to %v, %v; want the captured stack", b, low, high, ok)
 		}
 		d.Regions = []lab.UserRegion{{Base: end - 0x8000, Size: 0x8000, State: dump.MemCommit, Protect: 4}}
+		if openUser(t, lab.NullRead(b)).StackRecorded() || !openUser(t, d).StackRecorded() {
+			t.Errorf("%v: only the region records the stack's ends", b)
+		}
 		if low, _, _ := openUser(t, d).StackLimits(); uint64(low) != end-0x8000 {
 			t.Errorf("%v: %v, want where the region begins", b, low)
 		}
@@ -113,6 +136,44 @@ func TestStackLimits_User(t *testing.T) {
 		if low, high, ok := openUser(t, d).StackLimits(); !ok || uint64(low) != end-0x6000 || uint64(high) != end {
 			t.Errorf("%v: %v to %v, %v; want what the TEB says", b, low, high, ok)
 		}
+	}
+}
+
+// wow64 is the x86 null read as a 64-bit tool dumps it: x64 threads, the x86
+// registers and stack in memory, the 32-bit TEB behind the 64-bit one.
+func wow64() *lab.UserDump {
+	x86, d := lab.NullRead(lab.Windows17763X86), lab.NullRead(lab.Windows19041)
+	d.Modules = append(x86.Modules, lab.UserModule{Path: `C:\Windows\System32\wow64.dll`, Base: 0x7ffd11000000, Size: 0x1000},
+		lab.UserModule{Path: `C:\Windows\System32\wow64cpu.dll`, Base: 0x76f00000, Size: 0x1000})
+	d.Exception = x86.Exception
+	stack := x86.Threads[0].Stack
+	end := uint32(stack.Address) + uint32(len(stack.Data))
+	d.Threads[0].TEB = 0x2ea000
+	d.Memory = append(x86.Memory, lab.Words(0x2ea000+0x1488, 0x2dfd20), lab.Words32(0x2ea000+0x2000, 0, end, end-0x6000),
+		lab.Block{Address: 0x2dfd24, Data: x86.Threads[0].Registers.Context()}, stack)
+	return d
+}
+
+// A dump of an x86 program by a 64-bit tool shows the x86 side: registers, stack,
+// its ends.
+func TestMachine_WOW64(t *testing.T) {
+	want := openUser(t, lab.NullRead(lab.Windows17763X86))
+	d := wow64()
+	m := openUser(t, d)
+	got := addresses(m.Stack(m.HeaderRegisters(), nil))
+	if len(got) != 5 || !slices.Equal(got, addresses(want.Stack(want.HeaderRegisters(), nil))) {
+		t.Errorf("frames %x", got)
+	}
+	low, high, ok := m.StackLimits()
+	if _, end, _ := want.StackLimits(); !ok || high != end || low != end-0x6000 {
+		t.Errorf("stack %v to %v, %v", low, high, ok)
+	}
+	d.Memory = append(d.Memory[:2:2], d.Memory[3:]...) // without the 32-bit TEB nothing tells the ends
+	if low, high, ok := openUser(t, d).StackLimits(); ok {
+		t.Errorf("stack %v to %v, but only the 64-bit side's is known", low, high)
+	}
+	if n := len(openUser(t, d).Involved()); n < 4 {
+		t.Errorf("%d modules are involved, want those of the x86 stack", n)
 	}
 }
 

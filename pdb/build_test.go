@@ -111,6 +111,7 @@ type book struct {
 	fpo, frame []byte
 	oldNames   bool // S_PUB32_ST
 	noHash     bool
+	copies     int // of the module, more than one
 }
 
 // The numbers of the streams of a book.
@@ -320,6 +321,7 @@ func (b book) hash(names []string, offsets []uint32) []byte {
 func (b book) dbi() []byte {
 	module := pad(join(u32(0), u16(1, 0), u32(0, b.size, 0x60000020), u16(0, 0), u32(0, 0), u16(0, sModule),
 		u32(uint32(4+len(b.symbols)), 0, uint32(len(b.c13))), u16(0, 0), u32(0, 0, 0), text("a.obj"), text("a.lib")), 4)
+	module = bytes.Repeat(module, 1+b.copies)
 	contributions := join(u32(0xeffe0000+19970605), u16(1, 0), u32(0, b.size, 0x60000020), u16(0, 0), u32(0, 0))
 	files := join(u16(1, 1, 0, 1), u32(0), text("a.c"))
 	files = pad(files, 4)

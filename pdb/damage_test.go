@@ -179,7 +179,11 @@ func TestOpen_PartsLeft(t *testing.T) {
 func TestOpen_HostileFields(t *testing.T) {
 	for name, book := range books() {
 		b := book.write(512)
-		for at := 0; at+4 <= len(b); at += 2 {
+		step := 2
+		if testing.Short() {
+			step = 34
+		}
+		for at := 0; at+4 <= len(b); at += step {
 			was := order.Uint32(b[at:])
 			if was == 0 && at%64 != 0 {
 				continue // mostly empty buckets
@@ -244,5 +248,63 @@ func TestType_Circles(t *testing.T) {
 		if text := f.TypeText(index); len(text) > 1000 {
 			t.Errorf("TypeText(%x) has %d bytes", index, len(text))
 		}
+	}
+}
+
+// Each class has the one before twice as a base: a search does not take the
+// power of two.
+func TestField_ManyBases(t *testing.T) {
+	b := basic()
+	b.types = [][]byte{join(u16(0x1203), member("Last", 0x74, 4)), structure("_C0", 0x1000, 8, 0)}
+	for i := range 60 {
+		base := fill(join(u16(0x1400, 3), u32(0x1001+2*uint32(i)), u16(8)))
+		b.types = append(b.types, join(u16(0x1203), base, base), structure(fmt.Sprintf("_C%d", i+1), 0x1002+2*uint32(i), 8, 0))
+	}
+	f := openBytes(t, b.write(4096))
+	if off, ok := f.Field("_C60", "Last"); !ok || off != 60*8+4 {
+		t.Errorf("Field(Last) = %d, %v", off, ok)
+	}
+	if off, ok := f.Field("_C60", "None"); ok {
+		t.Errorf("Field(None) = %d", off)
+	}
+}
+
+// Many publics that are one long record are not copied again and again.
+func TestPublics_SharedRecord(t *testing.T) {
+	s := basic().streams()
+	const n = 20000
+	s[sRecords] = record(0x110e, u32(2, 0), u16(1), bytes.Repeat([]byte("A"), 60000))
+	s[sPublics] = join(u32(0, 4*n, 0, 0, 0, 0, 0), make([]byte, 4*n))
+	f := openBytes(t, (&container{pageSize: 512}).write(s))
+	list, err := f.Publics()
+	if len(list) != 1 || !errors.Is(err, pdb.ErrFormat) {
+		t.Errorf("%d publics, %v", len(list), err)
+	}
+	checkAt(t, f, map[uint32]string{0x1004: list[0].Name + "+4"})
+}
+
+// Many modules that share a stream are not read again and again.
+func TestModules_SharedStream(t *testing.T) {
+	b := basic()
+	b.copies = 1000
+	f := openBytes(t, b.write(512))
+	list, err := f.Procedures()
+	if len(list) != 1 || !errors.Is(err, pdb.ErrFormat) {
+		t.Errorf("%d procedures, %v", len(list), err)
+	}
+	b.copies = 1 << 16
+	if modules, _ := openBytes(t, b.write(4096)).Modules(); len(modules) != 1<<16 {
+		t.Errorf("%d modules", len(modules))
+	}
+}
+
+// More in the directory than the file has is refused.
+func TestOpen_StreamsTooLarge(t *testing.T) {
+	b := basic().write(512)
+	page := order.Uint32(b[order.Uint32(b[0x34:])*512:])
+	sizes := b[page*512+4:]
+	order.PutUint32(sizes[4*sTPI:], 0x7fffffff)
+	if f, err := pdb.Open(bytes.NewReader(b), int64(len(b))); !errors.Is(err, pdb.ErrFormat) {
+		t.Errorf("%v, %v", f, err)
 	}
 }

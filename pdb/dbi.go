@@ -18,6 +18,7 @@ const (
 	dbiStripped      = 0x2
 	maxDebugStreams  = 16 // there are 11
 	moduleHeaderSize = 0x40
+	maxModules       = 1 << 16 // contributions number them with 16 bits
 )
 
 // Indexes of the optional debug header: DBGTYPE in pdb.h of microsoft-pdb.
@@ -149,7 +150,8 @@ func (f *File) readModules() (*modules, error) {
 		return m, fmt.Errorf("modules: %w", err)
 	}
 	c := le.NewCursor(b)
-	for c.Len() >= moduleHeaderSize {
+	taken := map[uint16]bool{none: true}
+	for c.Len() >= moduleHeaderSize && len(m.list) < maxModules {
 		at := uint32(c.Pos())
 		head := c.Bytes(moduleHeaderSize)
 		skipText(c)
@@ -158,9 +160,17 @@ func (f *File) readModules() (*modules, error) {
 		if err := c.Err(); err != nil {
 			return m, short(fmt.Sprintf("modules: entry %d", len(m.list)), err)
 		}
-		m.list = append(m.list, f.newModule(len(m.list), part.at+at, head))
+		mod := f.newModule(len(m.list), part.at+at, head)
+		if taken[mod.number] && mod.number != none {
+			keep(&err, wrong("modules: entry %d has the stream of another", mod.index))
+			mod.number = none
+		}
+		taken[mod.number] = true
+		m.list = append(m.list, mod)
 	}
-	m.contributions, err = f.readContributions()
+	var bad error
+	m.contributions, bad = f.readContributions()
+	keep(&err, bad)
 	return m, err
 }
 
@@ -313,6 +323,7 @@ func (f *File) fileInfo(n int) ([][]string, error) {
 // filesOf cuts the names out; one text serves all modules that have the file.
 func filesOf(counts []int, offsets *le.Cursor, texts []byte) (files [][]string, err error) {
 	known := map[uint32]string{}
+	left := len(texts)
 	files = make([][]string, len(counts))
 	for i, n := range counts {
 		for range n {
@@ -324,6 +335,9 @@ func filesOf(counts []int, offsets *le.Cursor, texts []byte) (files [][]string, 
 					continue
 				}
 				raw, _, _ := bytes.Cut(texts[at:], []byte{0})
+				if left -= len(raw); left < 0 {
+					return files, wrong("file info: the names lie in each other")
+				}
 				text = name(raw[:min(len(raw), maxPath)])
 				known[at] = text
 			}

@@ -208,7 +208,12 @@ type member struct {
 // eachMember calls use with each member of a field list and of those that
 // continue it, until use says that it has enough.
 func (t *types) eachMember(list TypeIndex, use func(member) bool) error {
+	seen := map[TypeIndex]bool{}
 	for range maxFieldLists {
+		if seen[list] {
+			return wrong("the fields go on in a circle at type 0x%x", uint32(list))
+		}
+		seen[list] = true
 		r, err := t.record(list)
 		if err != nil {
 			return err

@@ -139,55 +139,31 @@ const (
 	opLast                = 13
 )
 
+// annotations are run one operation after another.
+type annotations struct {
+	c    *le.Cursor
+	now  site   // its line and file so far
+	code uint32 // offset in the procedure so far
+}
+
 // annotate runs the annotations of an inlined call: they say which stretches of
 // the procedure are of the call, and their lines. Lines count from where the
 // inlined function begins. A stretch ends where the next begins, or at a length.
 func annotate(b []byte, start site, offset uint32) (at site, contains bool) {
-	c := le.NewCursor(b)
-	now, row := start, start
-	var code, begin uint32
+	a := annotations{c: le.NewCursor(b), now: start}
+	var row site
+	var begin uint32
 	open := false
-	for c.Len() > 0 && c.Err() == nil {
-		length, begins := uint32(0), false
-		was := begin
-		switch op := number(c); op {
-		case 0:
-			return at, false
-		case opOffset, opChangeOffset:
-			code += number(c)
-			begins = true
-		case opChangeLength:
-			length = number(c)
-			code = begin + length
-		case opChangeFile:
-			now.file = number(c)
-		case opChangeLine:
-			now.line += signed(number(c))
-		case opChangeOffsetAndLine:
-			v := number(c)
-			code += v & 0xf
-			now.line += signed(v >> 4)
-			begins = true
-		case opChangeLengthAndCode:
-			length = number(c)
-			code += number(c)
-			begins = true
-		case opBase:
-			return at, false // code in another stretch of the image: linkers write none
-		default:
-			if op > opLast {
-				return at, false
-			}
-			number(c) // columns and the like
+	for a.c.Len() > 0 {
+		begins, length, ok := a.step(begin)
+		if !ok {
+			break
 		}
-		if c.Err() != nil {
-			return at, false
-		}
-		if begins && open && offset >= was && offset < code {
+		if begins && open && offset >= begin && offset < a.code {
 			return row, true
 		}
 		if begins {
-			begin, row, open = code, now, true
+			begin, row, open = a.code, a.now, true
 		}
 		if length != 0 && open {
 			if offset >= begin && offset-begin < length {
@@ -197,6 +173,41 @@ func annotate(b []byte, start site, offset uint32) (at site, contains bool) {
 		}
 	}
 	return at, false
+}
+
+// step runs one operation: whether a stretch begins, and its length if that is
+// said; begin is where the last one began. False at the end, and for what is not
+// known: code in another part of the image is among that, which no linker writes.
+func (a *annotations) step(begin uint32) (begins bool, length uint32, ok bool) {
+	switch op := number(a.c); op {
+	case 0, opBase:
+		return false, 0, false
+	case opOffset, opChangeOffset:
+		a.code += number(a.c)
+		begins = true
+	case opChangeLength:
+		length = number(a.c)
+		a.code = begin + length
+	case opChangeFile:
+		a.now.file = number(a.c)
+	case opChangeLine:
+		a.now.line += signed(number(a.c))
+	case opChangeOffsetAndLine:
+		v := number(a.c)
+		a.code += v & 0xf
+		a.now.line += signed(v >> 4)
+		begins = true
+	case opChangeLengthAndCode:
+		length = number(a.c)
+		a.code += number(a.c)
+		begins = true
+	default:
+		if op > opLast {
+			return false, 0, false
+		}
+		number(a.c) // columns and the like
+	}
+	return begins, length, a.c.Err() == nil
 }
 
 // number reads a compressed number of one, two or four bytes.

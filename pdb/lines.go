@@ -266,6 +266,7 @@ type Line struct {
 func (f *File) LineTable() ([]Line, error) {
 	m, err := f.modules()
 	var list []Line
+	left := f.msf.size() // of text
 	for _, mod := range m.list {
 		tables, bad := mod.lines()
 		keep(&err, bad)
@@ -273,15 +274,19 @@ func (f *File) LineTable() ([]Line, error) {
 		for _, table := range tables.tables {
 			keep(&err, tables.each(table, func(file, offset, line uint32) {
 				text, ok := files[file]
-				if !ok {
+				if !ok && left >= 0 {
 					text, bad = tables.fileName(f, file)
 					keep(&err, bad)
 					files[file] = text
+					left -= int64(len(text))
 				}
 				rva, _ := f.rva(table.at + address(offset))
 				list = append(list, Line{rva, text, line})
 			}))
 		}
+	}
+	if left < 0 {
+		keep(&err, wrong("the names of the source files together are longer than the PDB"))
 	}
 	return list, err
 }

@@ -53,7 +53,7 @@ type extent struct {
 
 func openMSF(r io.ReaderAt, size int64) (*msf, error) {
 	head := make([]byte, min(max(size, 0), headerSize))
-	if _, err := readFull(r, head, 0); err != nil {
+	if err := readFull(r, head, 0); err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
 	if err := checkMagic(head); err != nil {
@@ -101,7 +101,7 @@ func (m *msf) directory(size uint32) ([]byte, error) {
 		return nil, wrong("%d bytes do not fit", size)
 	}
 	list := make([]byte, mapPages*pageNumSize)
-	if _, err := readFull(m.r, list, headerSize); err != nil {
+	if err := readFull(m.r, list, headerSize); err != nil {
 		return nil, err
 	}
 	whole := &stream{m: m, size: n * pageNumSize, pages: list, chunks: chunks(n * pageNumSize)}
@@ -141,6 +141,9 @@ func (m *msf) readDirectory(dir []byte) error {
 	}
 	return nil
 }
+
+// size is the length of the file, bytes.
+func (m *msf) size() int64 { return int64(m.pages) * int64(m.pageSize) }
 
 // count is the number of pages that size bytes take.
 func (m *msf) count(size uint32) uint32 {
@@ -226,7 +229,7 @@ func (s *stream) chunk(i uint32) ([]byte, error) {
 		if uint64(page)+uint64(s.m.count(run)) > uint64(s.m.pages) {
 			return nil, wrong("%s: page %d of %d", s.name, page, s.m.pages)
 		}
-		if _, err := readFull(s.m.r, c[done:done+run], int64(page)*int64(size)); err != nil {
+		if err := readFull(s.m.r, c[done:done+run], int64(page)*int64(size)); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 		done += run
@@ -248,15 +251,15 @@ func (s *stream) run(i, want uint32) uint32 {
 }
 
 // readFull fills p from off. A file that ends before is a *FormatError.
-func readFull(r io.ReaderAt, p []byte, off int64) (int, error) {
+func readFull(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
 	switch {
 	case n >= len(p):
-		return n, nil
+		return nil
 	case err == nil || errors.Is(err, io.EOF):
-		return n, wrong("the file ends at 0x%x", off+int64(max(n, 0)))
+		return wrong("the file ends at 0x%x", off+int64(max(n, 0)))
 	}
-	return n, err
+	return err
 }
 
 // u32 reads one field.

@@ -5,7 +5,8 @@
 // Open reads the directory and some headers. Everything else is read when it is
 // first asked for, in blocks of 64 KiB that are kept, and decoded on demand. A
 // public PDB of Microsoft has public symbols and types, but no procedures and no
-// lines: each question has an answer for that.
+// lines: each question has an answer for that. An index that could not be built,
+// because of damage or an error of the reader, is not built again.
 //
 // The package does not look for files (package symbols does) and does not
 // undecorate C++ names. Not read: PDBs before MSF 7.00, portable PDBs of .NET,

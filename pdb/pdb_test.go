@@ -216,13 +216,14 @@ func TestModules(t *testing.T) {
 }
 
 // rearranged is a PDB of an image whose pages were moved after linking: what was
-// linked at 0x1300 lies at 0x3000, 0x1400 was removed, at 0x3800 is new code.
+// linked at 0x1300 lies at 0x3000; 0x1400 and the first bytes of 0x1600 were
+// removed, at 0x3100 is new code.
 func rearranged() book {
 	b := basic()
 	b.original, b.sections = b.sections, [][2]uint32{{0x1000, 0x2000}, {0x3000, 0x1000}, {0x8000, 0x100}}
-	b.fromSource = []uint32{0x1000, 0x1000, 0x1300, 0x3000, 0x1400, 0, 0x1500, 0x1300, 0x5000, 0x8000}
-	b.toSource = []uint32{0x1000, 0x1000, 0x1300, 0x1500, 0x3000, 0x1300, 0x3100, 0, 0x8000, 0x5000}
-	b.publics = append(b.publics, public{"Removed", 1, 0x400, 2})
+	b.fromSource = []uint32{0x1000, 0x1000, 0x1300, 0x3000, 0x1400, 0, 0x1500, 0x1300, 0x1600, 0, 0x1602, 0x1400, 0x5000, 0x8000}
+	b.toSource = []uint32{0x1000, 0x1000, 0x1300, 0x1500, 0x1400, 0x1602, 0x3000, 0x1300, 0x3100, 0, 0x8000, 0x5000}
+	b.publics = append(b.publics, public{"Removed", 1, 0x400, 2}, public{"Trimmed", 1, 0x600, 2})
 	b.frame = join(u32(0x1500, 0x40, 4, 8, 0, 8), u16(5, 12), u32(4))
 	return b
 }
@@ -230,9 +231,9 @@ func rearranged() book {
 func TestOMAP(t *testing.T) {
 	f := openBytes(t, rearranged().write(4096))
 	checkAt(t, f, map[uint32]string{
-		0x1100: "KeBugCheckEx+0", 0x3000: "Alias+0", 0x3005: "Alias+5", 0x1300: "Private+0", 0x133f: "Private+3f", 0x8010: "Data+0", 0x3100: "", 0x3fff: "", 0xfff: "",
+		0x1100: "KeBugCheckEx+0", 0x3000: "Alias+0", 0x3005: "Alias+5", 0x1300: "Private+0", 0x133f: "Private+3f", 0x8010: "Data+0", 0x1400: "Trimmed+2", 0x3100: "", 0x3fff: "", 0xfff: "",
 	})
-	for name, rva := range map[string]uint32{"Alias": 0x3000, "Private": 0x1300, "Data": 0x8010, "KeBugCheckEx": 0x1100} {
+	for name, rva := range map[string]uint32{"Alias": 0x3000, "Private": 0x1300, "Data": 0x8010, "KeBugCheckEx": 0x1100, "Trimmed": 0x1400} {
 		if got, ok := f.Find(name); !ok || got.RVA != rva {
 			t.Errorf("Find(%q) = %+v, %v; want %x", name, got, ok, rva)
 		}
@@ -441,9 +442,28 @@ func TestBuild_Readable(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := dump(t, sample{pdb: path}, "--summary", "--publics", "--globals", "--symbols", "--types", "--ids", "-l", "--il")
-	for _, want := range []string{"`KeBugCheckEx`", "`Global`", "`Private`", "forward ref (<- 0x1006)", "`inlined`", `c:\a.c`, "line/addr entries = 2"} {
-		if !strings.Contains(out, want) && !strings.Contains(out, strings.Replace(want, "<-", "->", 1)) {
+	for _, want := range []string{"`KeBugCheckEx`", "`Global`", "`Private`", "`_NODE`", "name = inlined", `c:\a.c`, "line/addr entries = 2"} {
+		if !strings.Contains(out, want) {
 			t.Errorf("llvm-pdbutil does not say %s", want)
+		}
+	}
+}
+
+// Structures and unions in the form with wide properties.
+func TestType_Wide(t *testing.T) {
+	b := basic()
+	b.typeHash = false
+	b.types = [][]byte{
+		join(u16(0x1203), member("Value", 0x23, 4)),
+		join(u16(0x1609), u32(0x200, 0x1000, 0, 0), u16(1, 12), text("_WIDE"), text(".?AU_WIDE@@")),
+		join(u16(0x160a), u32(0, 0x1000), u16(1, 0x8002, 0x9000), text("_ONE_OF")),
+	}
+	f := openBytes(t, b.write(4096))
+	for _, want := range []pdb.Type{{Name: "_WIDE", Kind: pdb.Struct, Size: 12, Index: 0x1001}, {Name: "_ONE_OF", Kind: pdb.Union, Size: 0x9000, Index: 0x1002}} {
+		want.Fields = []pdb.Field{{Name: "Value", Offset: 4, Size: 8, Type: "Uint8B", Index: 0x23}}
+		got, ok, err := f.Type(want.Name)
+		if d := gocmp.Diff(want, got); d != "" || !ok || err != nil {
+			t.Errorf("%v, %v (-want +got):\n%s", ok, err, d)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
+	"sync/atomic"
 
 	"bugcheck/internal/le"
 )
@@ -27,7 +28,12 @@ const (
 type publics struct {
 	*hash
 	at, count uint32 // of the address map: offset, entries
+	marks     []atomic.Uint64
 }
+
+// markDistance is how many entries of the address map lie between two whose
+// addresses are kept once they were read: so a search reads few records.
+const markDistance = 8
 
 // hash is a table of names: the entries of a bucket lie one behind another.
 type hash struct {
@@ -52,6 +58,7 @@ func (f *File) readPublics() (*publics, error) {
 		return p, wrong("publics: %d and %d bytes do not fit", size, mapSize)
 	}
 	p.s, p.at, p.count = s, publicsHeader+size, mapSize/4
+	p.marks = make([]atomic.Uint64, p.count/markDistance)
 	table, err := f.readHash(s, publicsHeader, size)
 	if p.hash = table; table.s == nil {
 		table.s = s
@@ -200,7 +207,17 @@ func (f *File) publicAt(at address) (place, bool) {
 
 // search is the index of the first entry of the address map at or behind at.
 func (p *publics) search(f *File, at address) uint32 {
-	lo, hi := uint32(0), p.count
+	first, last := uint32(0), uint32(len(p.marks))
+	for first < last {
+		mid := first + (last-first)/2
+		if p.mark(f, mid) < at {
+			first = mid + 1
+		} else {
+			last = mid
+		}
+	}
+	// Mark i is of the last entry of stretch i.
+	lo, hi := first*markDistance, min((first+1)*markDistance, p.count)
 	for lo < hi {
 		mid := lo + (hi-lo)/2
 		if _, begin, _ := p.entry(f, mid); begin < at {
@@ -210,6 +227,16 @@ func (p *publics) search(f *File, at address) uint32 {
 		}
 	}
 	return lo
+}
+
+// mark is the address of the last entry of a stretch; the first look reads it.
+func (p *publics) mark(f *File, i uint32) address {
+	if at := p.marks[i].Load(); at != 0 {
+		return address(at)
+	}
+	_, at, _ := p.entry(f, (i+1)*markDistance-1)
+	p.marks[i].Store(uint64(at))
+	return at
 }
 
 // entry is the record and the address of one entry of the address map; zero and
@@ -231,13 +258,17 @@ func (p *publics) entry(f *File, i uint32) (off uint32, at address, ok bool) {
 func (f *File) Publics() ([]Symbol, error) {
 	p, err := f.publics()
 	var list []Symbol
+	left := int64(f.records.len()) // of text: no two publics share a record
 	for i := range p.count {
 		off, bad := p.s.u32(p.at + 4*i)
 		if bad == nil {
 			var r record
 			if r, bad = f.records.record(off); bad == nil {
-				if p, ok := locate(r); ok {
-					list = append(list, f.symbol(p))
+				if place, ok := locate(r); ok {
+					if left -= int64(len(place.name)); left < 0 {
+						return list, wrong("the names of the public symbols together are longer than their records")
+					}
+					list = append(list, f.symbol(place))
 					continue
 				}
 				bad = wrong("public %d: a record of kind 0x%x", i, r.kind)

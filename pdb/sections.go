@@ -79,10 +79,29 @@ func (f *File) rva(at address) (uint32, bool) {
 	if rva > 1<<32-1 {
 		return 0, false
 	}
-	if f.toImage.len() > 0 {
-		return f.toImage.translate(uint32(rva))
+	if f.toImage.len() == 0 {
+		return uint32(rva), true
 	}
-	return uint32(rva), true
+	if to, ok := f.toImage.translate(uint32(rva)); ok {
+		return to, true
+	}
+	return f.trimmed(at, uint32(rva))
+}
+
+// maxInstruction is the length of the longest x86 instruction, bytes.
+const maxInstruction = 15
+
+// trimmed is the RVA of a public function of which the first instruction was
+// removed: its next stretch. Seen in the public PDB of user32.dll of Windows 7,
+// where functions like GetKeyNameTextW lost two bytes (TestOMAP).
+func (f *File) trimmed(at address, rva uint32) (uint32, bool) {
+	i := f.toImage.after(rva)
+	b, err := f.toImage.bytes(i*omapSize, omapSize)
+	if err != nil || le.U32(b, 4) == 0 || le.U32(b, 0)-rva > maxInstruction {
+		return 0, false
+	}
+	p, ok := f.publicAt(at + address(le.U32(b, 0)-rva))
+	return le.U32(b, 4), ok && p.at == at
 }
 
 // omap is a table that translates RVAs: {from, to} of 4 bytes each, sorted; a
@@ -93,28 +112,29 @@ type omap struct{ *stream }
 const omapSize = 8
 
 func (o omap) translate(rva uint32) (uint32, bool) {
-	n := o.len() / omapSize
-	lo, hi := uint32(0), n
+	i := o.after(rva)
+	if i == 0 {
+		return 0, false
+	}
+	b, err := o.bytes((i-1)*omapSize, omapSize)
+	if err != nil || le.U32(b, 4) == 0 {
+		return 0, false
+	}
+	return le.U32(b, 4) + rva - le.U32(b, 0), true
+}
+
+// after is the index of the first stretch that begins behind rva.
+func (o omap) after(rva uint32) uint32 {
+	lo, hi := uint32(0), o.len()/omapSize
 	for lo < hi {
 		mid := lo + (hi-lo)/2
-		from, err := o.u32(mid * omapSize)
-		if err != nil {
-			return 0, false
-		}
-		if from <= rva {
+		if from, err := o.u32(mid * omapSize); err == nil && from <= rva {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	if lo == 0 {
-		return 0, false
-	}
-	b, err := o.bytes((lo-1)*omapSize, omapSize)
-	if err != nil || le.U32(b, 4) == 0 {
-		return 0, false
-	}
-	return le.U32(b, 4) + rva - le.U32(b, 0), true
+	return lo
 }
 
 // lastAt is the index of the last of sorted entries that begins at or before

@@ -19,13 +19,15 @@ const firstIndex TypeIndex = 0x1000
 // The header of the type streams: HDR in PDB/dbi/tpi.h of microsoft-pdb.
 const (
 	typesHeader  = 0x38
-	maxMarkGap   = 1 << 14 // types between two marks; linkers set one each 8 KiB
+	maxMarkGap   = 1 << 11 // types between two marks; linkers set one each 8 KiB, which has fewer
+	maxBases     = 256     // base classes of one class, with theirs
 	markEvery    = 128     // types, where we set them
 	maxBuckets   = 1 << 20 // linkers use 0x3ffff
 	ourBuckets   = 1 << 12
 	markSize     = 8
 	hashKeySize  = 4
-	maxTypeDepth = 32 // of types in types, followed from one
+	maxSameHash  = 512 // types of one bucket that are compared; there are some tens
+	maxTypeDepth = 32  // of types in types, followed from one
 )
 
 // types is a type stream: records one behind another, found by marks that say
@@ -54,8 +56,9 @@ type typeHash struct {
 
 // typeNames lists types by the hash of their name.
 type typeNames struct {
-	starts []uint32 // one more than there are buckets
-	list   []TypeIndex
+	buckets uint32
+	starts  []uint32 // at least one more than there are buckets
+	list    []TypeIndex
 }
 
 // readTypes decodes the header of a type stream and its marks. A PDB without
@@ -172,11 +175,13 @@ func (t *types) readNames() (*typeNames, error) {
 	if t.end == t.first {
 		return n, nil
 	}
-	values, buckets, err := t.storedHashes()
+	n.buckets = t.hash.buckets
+	values, err := t.storedHashes()
 	if err != nil || values == nil {
-		values, buckets, err = t.ownHashes()
+		n.buckets = ourBuckets
+		values, err = t.ownHashes()
 	}
-	n.starts = make([]uint32, buckets+2)
+	n.starts = make([]uint32, n.buckets+3)
 	for _, v := range values {
 		n.starts[v+2]++
 	}
@@ -193,49 +198,51 @@ func (t *types) readNames() (*typeNames, error) {
 
 // storedHashes reads the hash of each type, modulo the number of buckets; nil if
 // there are none.
-func (t *types) storedHashes() (values []uint32, buckets uint32, err error) {
+func (t *types) storedHashes() ([]uint32, error) {
 	h := t.hash
 	if h.count == 0 || h.count < uint32(t.end-t.first) {
-		return nil, 0, nil
+		return nil, nil
 	}
 	b, err := h.s.bytes(h.at, h.count*hashKeySize)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	values = make([]uint32, t.end-t.first)
+	values := make([]uint32, t.end-t.first)
 	for i := range values {
 		values[i] = le.U32(b, 4*i) % h.buckets
 	}
-	return values, h.buckets, nil
+	return values, nil
 }
 
 // ownHashes computes what storedHashes reads, from the names of definitions.
-// Other types share bucket 0.
-func (t *types) ownHashes() (values []uint32, buckets uint32, err error) {
-	values = make([]uint32, t.end-t.first)
+// Other types are in a bucket behind the last.
+func (t *types) ownHashes() ([]uint32, error) {
+	values := make([]uint32, t.end-t.first)
 	off := t.at
 	for i := range values {
 		r, err := t.s.record(off)
 		if err != nil {
-			return values, ourBuckets, err
+			return values[:i], err
 		}
+		values[i] = ourBuckets
 		if u, ok := decodeUDT(r); ok && !u.forward() {
 			values[i] = hashName(string(u.hashed())) % ourBuckets
 		}
 		off = r.next()
 	}
-	return values, ourBuckets, nil
+	return values, nil
 }
 
 // find calls use with each definition whose name may hash as name does, until
 // it says that it found one.
 func (t *types) find(name string, use func(TypeIndex, udt) bool) (bool, error) {
 	n, err := t.names()
-	if len(n.starts) < 2 {
+	if n.buckets == 0 {
 		return false, err
 	}
-	bucket := hashName(name) % uint32(len(n.starts)-2)
-	for _, index := range n.list[n.starts[bucket]:n.starts[bucket+1]] {
+	bucket := hashName(name) % n.buckets
+	same := n.list[n.starts[bucket]:n.starts[bucket+1]]
+	for _, index := range same[:min(len(same), maxSameHash)] {
 		r, bad := t.record(index)
 		keep(&err, bad)
 		if u, ok := decodeUDT(r); ok && !u.forward() && use(index, u) {
@@ -262,6 +269,13 @@ const (
 	leafFunction  = 0x1601 // LF_FUNC_ID
 	leafMember    = 0x1602 // LF_MFUNC_ID
 	leafString    = 0x1605
+
+	// As later compilers may write them: properties of 32 bits, the count behind.
+	// Source: issue 50 of microsoft-pdb.
+	leafClass2     = 0x1608
+	leafStructure2 = 0x1609
+	leafUnion2     = 0x160a
+	leafInterface2 = 0x160b
 )
 
 // Properties of a class, union or enumeration: CV_prop_t.
@@ -291,18 +305,30 @@ func (u udt) hashed() []byte {
 }
 
 func decodeUDT(r record) (u udt, ok bool) {
-	u.leaf = r.kind
 	c := le.NewCursor(r.data)
-	c.Skip(2) // number of fields, cut to 16 bits
-	u.properties = c.U16()
-	switch r.kind {
+	wide := r.kind >= leafClass2 && r.kind <= leafInterface2
+	if wide {
+		u.leaf = [...]uint16{leafClass, leafStructure, leafUnion, leafInterface}[r.kind-leafClass2]
+		u.properties = uint16(c.U32())
+	} else {
+		u.leaf = r.kind
+		c.Skip(2) // number of fields, cut to 16 bits
+		u.properties = c.U16()
+	}
+	size := func() uint64 {
+		if wide {
+			numeric(c) // number of fields
+		}
+		return numeric(c)
+	}
+	switch u.leaf {
 	case leafClass, leafStructure, leafInterface:
 		u.fields = TypeIndex(c.U32())
 		c.Skip(8) // derived classes, shape of the virtual function table
-		u.size = numeric(c)
+		u.size = size()
 	case leafUnion:
 		u.fields = TypeIndex(c.U32())
-		u.size = numeric(c)
+		u.size = size()
 	case leafEnum:
 		u.base, u.fields = TypeIndex(c.U32()), TypeIndex(c.U32())
 	default:
@@ -400,7 +426,7 @@ func (f *File) Field(typ, path string) (offset uint32, ok bool) {
 	}
 	for {
 		part, rest, more := strings.Cut(path, ".")
-		m, ok := t.member(u, part, 0)
+		m, ok := t.member(u, part, map[TypeIndex]bool{})
 		if !ok {
 			return 0, false
 		}
@@ -424,8 +450,13 @@ func (t *types) lookUp(name string) (index TypeIndex, u udt, ok bool) {
 	return index, u, ok
 }
 
-// member finds a field of a class, also in its base classes.
-func (t *types) member(u udt, name string, depth int) (found member, ok bool) {
+// member finds a field of a class, also in its base classes; seen are the lists
+// of fields that were walked.
+func (t *types) member(u udt, name string, seen map[TypeIndex]bool) (found member, ok bool) {
+	if seen[u.fields] || len(seen) > maxBases {
+		return found, false
+	}
+	seen[u.fields] = true
 	var bases []member
 	_ = t.eachMember(u.fields, func(m member) bool {
 		switch {
@@ -437,11 +468,11 @@ func (t *types) member(u udt, name string, depth int) (found member, ok bool) {
 		return !ok
 	})
 	for _, b := range bases {
-		if ok || depth >= maxTypeDepth {
+		if ok {
 			break
 		}
 		if _, base, is := t.definition(b.typ); is {
-			found, ok = t.member(base, name, depth+1)
+			found, ok = t.member(base, name, seen)
 			found.value += b.value
 		}
 	}

@@ -32,6 +32,7 @@ func Text(w io.Writer, r *report.Report, opts Options) error {
 	p.stack()
 	p.parameters()
 	p.userRegisters()
+	p.userThreads()
 	p.rest()
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
@@ -202,6 +203,9 @@ func (p *page) system() string {
 		version = win.VersionNumber(s.ReleaseBuild) // what winver shows
 	}
 	parts := []string{fmt.Sprintf("%s (%s)", s.Name, version)}
+	if version == "" {
+		parts[0] = s.Name
+	}
 	if s.Lab != "" {
 		parts[0] = fmt.Sprintf("%s (%s, %s)", s.Name, version, s.Lab)
 	}

@@ -70,6 +70,34 @@ func (p *page) userRegisters() {
 	}
 }
 
+// userThreads writes what the other threads were doing: all of their first frames
+// with All, else those of a dump that no exception explains, one line each.
+func (p *page) userThreads() {
+	threads := p.r.Threads
+	if len(threads) == 0 || p.r.Exception != nil && !p.opts.All {
+		return
+	}
+	p.heading(p.say("Other threads"))
+	for i, t := range threads {
+		if i == shownFrames && !p.opts.All {
+			p.line(p.say("    … %d more (--all lists them)", len(threads)-i))
+			return
+		}
+		head := fmt.Sprintf("  %d %s", t.ID, t.Name)
+		if !p.opts.All {
+			if len(t.Stack) > 0 {
+				head = fmt.Sprintf("%s  %s", strings.TrimRight(head, " "), frameName(t.Stack[0]))
+			}
+			p.line(head)
+			continue
+		}
+		p.line(head)
+		for n, f := range t.Stack {
+			p.line(fmt.Sprintf("  %3d %s %s", n, pad(p.say(f.Trust), p.trustWidth(t.Stack)), frameName(f)))
+		}
+	}
+}
+
 // userGroup is what a program's dumps without a bucket are counted under.
 func userGroup(r *report.Report, code string) string {
 	name := "?"
@@ -87,6 +115,31 @@ func windbgUserHeader(b *strings.Builder) {
 	blank := "*" + strings.Repeat(" ", 77) + "*"
 	title := "*                        Exception Analysis                                   *"
 	fmt.Fprintf(b, "%s\n%s\n%s\n%s\n%s\n\n", stars, blank, title, blank, stars)
+}
+
+// nullPages are the lowest addresses, which the debugger calls null.
+const nullPages = 0x10000
+
+// userKeys writes which kind of null pointer a program used.
+func userKeys(pair func(key, value string), r *report.Report) {
+	x := r.Exception
+	if r.Bugcheck != nil || x == nil || x.Target == nil || x.Access == "execute" {
+		return
+	}
+	switch target := uint64(*x.Target); {
+	case target == 0:
+		pair("AV.Dereference", "NullPtr")
+	case target < nullPages:
+		pair("AV.Dereference", "NullClassPtr")
+	}
+}
+
+// failFastKeys writes which check failed.
+func failFastKeys(pair func(key, value string), r *report.Report) {
+	if x := r.Exception; r.Bugcheck == nil && x != nil && strings.HasPrefix(x.Reason, "FAST_FAIL_") && len(x.Parameters) > 0 {
+		pair("FailFast.Name", strings.TrimPrefix(x.Reason, "FAST_FAIL_"))
+		pair("FailFast.Type", fmt.Sprint(uint64(x.Parameters[0])))
+	}
 }
 
 // windbgRecord writes the exception record as the debugger's .exr does.

@@ -58,6 +58,7 @@ func windbgValues(b *strings.Builder, r *report.Report) {
 			fmt.Fprintf(b, "\n    Key  : %s\n    Value: %s\n", key, value)
 		}
 	}
+	userKeys(pair, r)
 	if r.Exception != nil && r.Exception.Access != "" {
 		pair("AV.Type", strings.ToUpper(r.Exception.Access[:1])+r.Exception.Access[1:])
 	}
@@ -70,6 +71,7 @@ func windbgValues(b *strings.Builder, r *report.Report) {
 			pair("Dump.Attributes.KernelGeneratedTriageDump", "1")
 		}
 	}
+	failFastKeys(pair, r)
 	pair("Failure.Bucket", r.Verdict.Bucket)
 	if x := r.Exception; x != nil && len(r.Stack) > 0 && r.Stack[0].Trust == report.TrustContext && r.Stack[0].Module != "" {
 		pair("Failure.Exception.Code", fmt.Sprintf("0x%x", uint32(x.Code)))
@@ -155,7 +157,7 @@ func windbgRegisters(b *strings.Builder, r *report.Report) {
 		field(b, "CONTEXT", " (.ecxr)"+registerBlock(r.Registers))
 		windbgRecord(b, r)
 	case report.ContextTrapFrame:
-		field(b, "TRAP_FRAME", at+" -- (.trap 0x"+at+")\nNOTE: The trap frame does not contain all registers; those it lacks are left out."+registerBlock(r.Registers))
+		field(b, "TRAP_FRAME", at+" -- (.trap 0x"+at+")\nNOTE: The trap frame does not contain all registers; those it lacks are restored by unwinding or left out."+registerBlock(r.Registers))
 	}
 }
 

@@ -25,6 +25,7 @@ type Report struct {
 	Registers   Registers        `json:"registers,omitempty"`
 	Context     *Context         `json:"context,omitempty"`
 	Stack       []Frame          `json:"stack,omitempty"`
+	Threads     []ThreadStack    `json:"threads,omitempty"` // the other threads of a program
 	Verdict     Verdict          `json:"verdict"`
 	Modules     []Module         `json:"modules,omitempty"`
 	Unloaded    []UnloadedModule `json:"unloaded_modules,omitempty"`
@@ -146,6 +147,13 @@ type Frame struct {
 	Line         int    `json:"line,omitempty"`
 	Inline       bool   `json:"inline"`
 	Trust        string `json:"trust"` // context, unwind, frame_pointer, scan
+}
+
+// ThreadStack is what another thread of a program was doing.
+type ThreadStack struct {
+	ID    uint64  `json:"id"`
+	Name  string  `json:"name,omitempty"`
+	Stack []Frame `json:"stack,omitempty"` // its first callers, top first
 }
 
 // The words of Frame.Trust.

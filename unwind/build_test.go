@@ -219,7 +219,7 @@ func driver(t testing.TB, m pe.Machine, options []string, seed uint64, n int) st
 	run(t, dir, lib, "-m", short, "-d", "k.def", "-l", "k.lib")
 	args := append([]string{"--driver-mode=cl", "-target", target, "/c", "/GS-", "/kernel", "/w", "/Foa.obj"}, options...)
 	run(t, dir, clang, append(args, "a.c")...)
-	name := fmt.Sprintf("%s%s.sys", machine, strings.NewReplacer("/", "", "-", "", ":", "", "=", "").Replace(strings.Join(options, "")))
+	name := fmt.Sprintf("%s%s.sys", machine, strings.NewReplacer("/", "_", ":", "", "=", "").Replace(strings.Join(options, "")))
 	args = []string{"/driver", "/subsystem:native", "/nodefaultlib", "/machine:" + machine, "/entry:DriverEntry", "/release", "/out:" + name, "a.obj", "k.lib"}
 	if m == pe.X86 {
 		args = append(args, "/safeseh:no", "/debug:full", "/pdb:a.pdb")

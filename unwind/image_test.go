@@ -133,29 +133,29 @@ func expect(t *testing.T, what string, r Registers, want map[string]uint64) {
 	}
 }
 
-// withoutCode is an image in memory whose code pages are missing.
-func withoutCode(t testing.TB, f *pe.File) *pe.File {
+// without is an image in memory that lacks the page at an RVA.
+func without(t testing.TB, f *pe.File, page int64) *pe.File {
 	t.Helper()
 	b := make([]byte, imageEnd)
-	for _, at := range []int{0, rdataRVA, pdataRVA} {
-		if _, err := f.ReadAt(b[at:at+0x1000], pe.RVA(at)); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := f.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
 	}
-	g, err := pe.Open(holed{b}, imageEnd, pe.InMemory)
+	g, err := pe.Open(holed{b, page}, imageEnd, pe.InMemory)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-// holed is an image in memory that lacks its first code page.
-type holed struct{ b []byte }
+type holed struct {
+	b    []byte
+	page int64
+}
 
 func (h holed) ReadAt(p []byte, off int64) (int, error) {
 	for i := range p {
 		at := off + int64(i)
-		if at >= textRVA && at < textRVA+0x1000 || at >= int64(len(h.b)) {
+		if at >= h.page && at < h.page+0x1000 || at >= int64(len(h.b)) {
 			return i, &mem.Fault{Address: base + mem.VA(at), Reason: mem.NotInDump}
 		}
 		p[i] = h.b[at]

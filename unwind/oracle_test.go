@@ -122,7 +122,7 @@ func amount(t testing.TB) int {
 	if testing.Short() {
 		return 20
 	}
-	return 100
+	return 60
 }
 
 // TestSimulation_Drivers runs what clang makes of functions of many shapes.

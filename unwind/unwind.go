@@ -58,11 +58,13 @@ type Walker struct {
 	// in a module.
 	Plausible func(ret mem.VA) bool
 	// Stacks are those that the stack pointer may move to without rising: the
-	// stacks of the thread, of DPCs, interrupts and double faults.
+	// stacks of the thread, of DPCs, interrupts and double faults. A scan ends
+	// where the stack does that it began in.
 	Stacks []Range
 
 	cache  map[mem.VA]*function
 	window window
+	frames []Frame // those of the walk, in room that is used again
 }
 
 // window is the part of the stack that was read last: frames lie side by side.
@@ -117,7 +119,8 @@ type function struct {
 // stacks of a large machine.
 const maxCached = 1 << 16
 
-// function finds the unwind data for pc, which is in a call if returned.
+// function finds the unwind data for pc: of a return address, for the call
+// before it.
 func (w *Walker) function(pc mem.VA) *function {
 	if fn, ok := w.cache[pc]; ok {
 		return fn

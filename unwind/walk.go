@@ -3,6 +3,7 @@ package unwind
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"bugcheck/internal/le"
 	"bugcheck/mem"
@@ -26,8 +27,6 @@ const (
 	maxFrames = 1024
 	maxScan   = 256 << 10 // bytes of a stack between two frames; the largest kernel stacks have less
 	scanChunk = 512
-
-	commonFrames = 32 // the room that is made at first
 )
 
 // Walk lists the frame of r and its callers, 1024 at most. The error says why a
@@ -36,11 +35,16 @@ const (
 // where the stack does: at a return address of zero.
 func (w *Walker) Walk(r Registers) ([]Frame, error) {
 	w.window.n = 0
-	frames := append(make([]Frame, 0, commonFrames), Frame{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext})
-	var first error
-	for len(frames) < maxFrames {
-		last := &frames[len(frames)-1]
-		next, err := w.next(last, frames)
+	w.frames = append(w.frames[:0], Frame{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext})
+	err := w.walk()
+	return slices.Clone(w.frames), err
+}
+
+// walk appends the callers to w.frames.
+func (w *Walker) walk() (first error) {
+	for len(w.frames) < maxFrames {
+		last := &w.frames[len(w.frames)-1]
+		next, err := w.next(last, w.frames)
 		if err != nil && first == nil {
 			first = err
 		}
@@ -48,11 +52,11 @@ func (w *Walker) Walk(r Registers) ([]Frame, error) {
 			next, err = w.guess(last)
 		}
 		if err != nil || next.PC == 0 {
-			return frames, first
+			break
 		}
-		frames = append(frames, next)
+		w.frames = append(w.frames, next)
 	}
-	return frames, first
+	return first
 }
 
 // next finds a caller by tables.
@@ -175,9 +179,10 @@ func (w *Walker) scan(last *Frame) (Frame, error) {
 	if start < last.SP {
 		return Frame{}, errEnd
 	}
+	end := w.scanEnd(start)
 	var buf [scanChunk]byte
-	for off := mem.VA(0); off < maxScan && start+off >= start; off += scanChunk {
-		n, err := w.Stack.ReadAt(buf[:], start+off)
+	for off := mem.VA(0); start+off < end; off += scanChunk {
+		n, err := w.Stack.ReadAt(buf[:min(scanChunk, end-start-off)], start+off)
 		for i := 0; i+int(size) <= n; i += int(size) {
 			ret := w.address(r.Machine, word(buf[i:], size))
 			if w.Plausible(mem.VA(ret)) {
@@ -218,9 +223,26 @@ const lastFrame = 0x400
 
 // nearEnd reports that a stack ends soon behind va.
 func (w *Walker) nearEnd(va mem.VA) bool {
+	if end := w.scanEnd(va); end-va <= lastFrame {
+		return true
+	}
 	var b [1]byte
 	_, err := w.Stack.ReadAt(b[:], va+lastFrame)
 	return err != nil
+}
+
+// scanEnd is where a scan from start ends at the latest.
+func (w *Walker) scanEnd(start mem.VA) mem.VA {
+	end := start + maxScan
+	if end < start {
+		end = ^mem.VA(0)
+	}
+	for _, s := range w.Stacks {
+		if start >= s.Start && start <= s.End {
+			end = min(end, s.End)
+		}
+	}
+	return end
 }
 
 // badCall unwinds code that lies in no module: a call went through a bad

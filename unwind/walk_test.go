@@ -112,6 +112,10 @@ func TestWalk_Scan(t *testing.T) {
 		}
 		expect(t, "behind the scan", frames[3].Registers, map[string]uint64{"rbx": 21, "r12": 22, "rbp": 23})
 	}
+	w.Stacks = []Range{{stack, stack + 0x58}}
+	if frames, _ := w.Walk(registers(pe.X64, map[string]uint64{"rip": pushes + 0x20, "rsp": uint64(stack)})); len(frames) != 2 {
+		t.Errorf("a stack that ends before the word: %d frames, want 2", len(frames))
+	}
 	w.Plausible = nil
 	if frames, _ := w.Walk(registers(pe.X64, map[string]uint64{"rip": pushes + 0x20, "rsp": uint64(stack)})); len(frames) != 2 {
 		t.Errorf("without a scan: %d frames, want 2", len(frames))
@@ -160,6 +164,24 @@ func TestWalk_Stacks(t *testing.T) {
 	frames, err = w.Walk(start)
 	if len(frames) < 2 || frames[1].SP != low+0x30 || frames[1].Trust != report.TrustUnwind {
 		t.Errorf("with stacks: %d frames, %v", len(frames), err)
+	}
+}
+
+// TestWalk_MissingPages: an image in the dump's memory lacks the page of its
+// function table, or that of its unwind data: the walk scans, and says why.
+func TestWalk_MissingPages(t *testing.T) {
+	m := memory{}
+	m.push(stack, 0, 0, 0, 0, 1, 2, 3, pushes+0x20, 0)
+	f := walkImage(t)
+	for _, page := range []int64{rdataRVA, pdataRVA} {
+		w := walker(without(t, f, page), m)
+		w.Plausible = func(ret mem.VA) bool { return ret >= base && ret < base+imageEnd }
+		frames, err := w.Walk(registers(pe.X64, map[string]uint64{"rip": pushes + 0x20, "rsp": uint64(stack)}))
+		var fault *pe.Fault
+		if !errors.As(err, &fault) || int64(fault.RVA)&^0xfff != page {
+			t.Errorf("page %x: %v", page, err)
+		}
+		checkFrames(t, frames, []want{{pushes + 0x20, stack, report.TrustContext}, {pushes + 0x20, stack + 0x40, report.TrustScan}})
 	}
 }
 

@@ -111,7 +111,7 @@ func TestEpilogue_FromMemory(t *testing.T) {
 	w := walker(f, m)
 	// The image has zeros there; with its page gone, the dump is asked.
 	w.Modules = func(mem.VA) (Module, bool) {
-		return Module{Base: base, Image: withoutCode(t, f)}, true
+		return Module{Base: base, Image: without(t, f, textRVA)}, true
 	}
 	m.push(base+textRVA+8, order.Uint64(asm(t, pops64+"c3000000")), 0, 0)
 	r, err := w.Step(registers(pe.X64, map[string]uint64{"rip": base + textRVA + 8, "rsp": 0x1000}))

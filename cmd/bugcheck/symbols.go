@@ -40,7 +40,7 @@ fetches what is missing, and packs files for machines without a network.`,
 type symbolsRun struct {
 	symbolFlags
 	manifest string // a file with names, beside those of the dumps
-	involved bool   // only the modules that analyze asks for
+	all      bool   // every module, not only those that analyze asks for
 	output   string
 
 	finder *symbols.Finder
@@ -73,14 +73,14 @@ func (s *symbolsRun) command(use, short, long, example string, run func(context.
 		return nil
 	}
 	cmd.Flags().StringVar(&s.path, "symbols", "", "symbol `PATH`, or a pack (default: $_NT_SYMBOL_PATH, else Microsoft's server)")
-	cmd.Flags().BoolVar(&s.involved, "involved", false, "only the modules that analyze asks for: the kernel, and what the stack points into")
+	cmd.Flags().BoolVar(&s.all, "all", false, "every module, not only those that analyze asks for: the kernel, and what the stack points into")
 	return cmd
 }
 
 func symbolsStatus() *cobra.Command {
 	s := &symbolsRun{symbolFlags: symbolFlags{offline: true}}
 	return s.command("status FILE…", "Say what there is for each module, and what is missing",
-		`Status prints a line for each module of a dump: what names in it rest on (pdb,
+		`Status prints a line for each module that analyze asks for: what names in it rest on (pdb,
 isf, export, none, or mismatched: only files of another build are there), and
 where that lies or what is missing. It asks no server.`,
 		"  bugcheck symbols status MEMORY.DMP", s.status)
@@ -98,7 +98,7 @@ no server.`,
 func symbolsFetch() *cobra.Command {
 	s := &symbolsRun{}
 	cmd := s.command("fetch [FILE…]", "Fetch what is missing",
-		`Fetch finds the images of all modules of a dump along the symbol path, and the
+		`Fetch finds the images that analyze asks for along the symbol path, and the
 symbol files that they name, four at once, and keeps them in the cache. Servers
 are asked for files by name and identity; nothing of the dump is sent. The exit
 status is 1 if a server could not be reached.`,
@@ -163,7 +163,7 @@ func (s *symbolsRun) notDump(name string, err error) {
 
 // modules are the indexes of the modules that are asked for.
 func (s *symbolsRun) modules(m *kernel.Machine) []int {
-	if s.involved {
+	if !s.all {
 		return m.Involved()
 	}
 	all := make([]int, len(m.Modules))
