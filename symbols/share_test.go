@@ -44,7 +44,7 @@ func TestShareAnswers(t *testing.T) {
 	cancelled, stop := context.WithCancel(ctx)
 	stop()
 	f.opts.Wait = time.Hour
-	if err := f.shareAnswers(cancelled, `\\other\share`, dead); !errors.Is(err, context.Canceled) {
+	if err := f.shareAnswers(cancelled, `\\late\share`, dead); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
