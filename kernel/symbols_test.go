@@ -177,6 +177,18 @@ func TestOpenWith_ARM64(t *testing.T) {
 		"myfault!Inner+0x0 context", "myfault!Middle+0xc unwind", "myfault!Outer+0x8 unwind", "nt!+0x2000 unwind")
 }
 
+// A return address of zero ends a stack only at its end; amid the stack something
+// wrote over it, and the walk goes on by scanning.
+func TestOpenWith_ZeroedReturn(t *testing.T) {
+	c := compile(t, "x64", "x86_64-pc-windows-msvc", "x64")
+	d, sp, base := c.crashed(lab.Windows19041)
+	nt := d.Drivers[0].Base + 0x2000
+	d.Registers = lab.X64{Rip: base + c.inner, Rsp: sp}
+	d.Stack.Contents = []lab.Block{lab.Words(sp, 0, 0, nt)}
+	m := openWith(t, d, c.dir)
+	checkNamed(t, m.Stack(m.HeaderRegisters(), nil), "myfault!Inner+0x0 context", "nt!+0x2000 scan")
+}
+
 // Registers that the trap frame of a fault does not save come back from the kernel's
 // functions between the fault and KeBugCheckEx.
 func TestRestored(t *testing.T) {

@@ -32,7 +32,7 @@ const (
 // Walk lists the frame of r and its callers, 1024 at most. The error says why a
 // step by tables first failed; the frames behind that were found by frame
 // pointers, by scanning, or by tables again. The walk ends without an error
-// where the stack does: at a return address of zero.
+// where the stack does: at a return address of zero, near the end if it scans.
 func (w *Walker) Walk(r Registers) ([]Frame, error) {
 	w.window.n = 0
 	w.frames = append(w.frames[:0], Frame{PC: r.PC(), SP: r.SP(), Registers: r, Trust: report.TrustContext})
@@ -68,6 +68,9 @@ func (w *Walker) next(last *Frame, before []Frame) (Frame, error) {
 	f := Frame{PC: caller.PC(), SP: caller.SP(), Registers: caller, Trust: report.TrustUnwind, MachineFrame: saved}
 	if !w.moves(last, &f, before) {
 		return Frame{}, fmt.Errorf("function at %v: %v to %v: %w", last.PC, last.SP, f.SP, ErrStack)
+	}
+	if f.PC == 0 && w.Plausible != nil && !w.nearEnd(f.SP) {
+		return Frame{}, fmt.Errorf("function at %v: its return address, amid the stack, is zero", last.PC)
 	}
 	return f, nil
 }
