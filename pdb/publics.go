@@ -27,13 +27,9 @@ const (
 // publics is the index of the public symbols.
 type publics struct {
 	*hash
-	at, count uint32 // of the address map: offset, entries
-	marks     []atomic.Uint64
+	at, count uint32          // of the address map: offset, entries
+	known     []atomic.Uint64 // addresses of the entries that were read; else 0
 }
-
-// markDistance is how many entries of the address map lie between two whose
-// addresses are kept once they were read: so a search reads few records.
-const markDistance = 8
 
 // hash is a table of names: the entries of a bucket lie one behind another.
 type hash struct {
@@ -58,7 +54,7 @@ func (f *File) readPublics() (*publics, error) {
 		return p, wrong("publics: %d and %d bytes do not fit", size, mapSize)
 	}
 	p.s, p.at, p.count = s, publicsHeader+size, mapSize/4
-	p.marks = make([]atomic.Uint64, p.count/markDistance)
+	p.known = make([]atomic.Uint64, p.count)
 	table, err := f.readHash(s, publicsHeader, size)
 	if p.hash = table; table.s == nil {
 		table.s = s
@@ -195,7 +191,7 @@ func (f *File) publicAt(at address) (place, bool) {
 	if !ok || begin.section() != at.section() || begin > at {
 		return place{}, false
 	}
-	if _, before, ok := p.entry(f, i-2); ok && before == begin {
+	if i > 1 && p.address(f, i-2) == begin {
 		off, _, _ = p.entry(f, p.search(f, begin))
 	}
 	r, err := f.records.record(off)
@@ -207,20 +203,10 @@ func (f *File) publicAt(at address) (place, bool) {
 
 // search is the index of the first entry of the address map at or behind at.
 func (p *publics) search(f *File, at address) uint32 {
-	first, last := uint32(0), uint32(len(p.marks))
-	for first < last {
-		mid := first + (last-first)/2
-		if p.mark(f, mid) < at {
-			first = mid + 1
-		} else {
-			last = mid
-		}
-	}
-	// Mark i is of the last entry of stretch i.
-	lo, hi := first*markDistance, min((first+1)*markDistance, p.count)
+	lo, hi := uint32(0), p.count
 	for lo < hi {
 		mid := lo + (hi-lo)/2
-		if _, begin, _ := p.entry(f, mid); begin < at {
+		if p.address(f, mid) < at {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -229,13 +215,14 @@ func (p *publics) search(f *File, at address) uint32 {
 	return lo
 }
 
-// mark is the address of the last entry of a stretch; the first look reads it.
-func (p *publics) mark(f *File, i uint32) address {
-	if at := p.marks[i].Load(); at != 0 {
+// address is where an entry lies; the first to ask reads its record. Searches so
+// touch few records.
+func (p *publics) address(f *File, i uint32) address {
+	if at := p.known[i].Load(); at != 0 {
 		return address(at)
 	}
-	_, at, _ := p.entry(f, (i+1)*markDistance-1)
-	p.marks[i].Store(uint64(at))
+	_, at, _ := p.entry(f, i)
+	p.known[i].Store(uint64(at))
 	return at
 }
 
