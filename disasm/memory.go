@@ -18,6 +18,7 @@ type Memory struct {
 	Segment      string // "fs" or "gs", on x86 any; "" is flat memory
 	Bits         int    // of the address: 16, 32 or 64
 	Size         int    // bytes; 0 is not known
+	Bit          string // of bt and its like: the register that counts bits from the address on
 	Read, Write  bool
 }
 
@@ -44,6 +45,16 @@ func (m Memory) Address(get func(register string) (uint64, bool)) (uint64, bool)
 		}
 		address += v * uint64(m.Scale)
 	}
+	if m.Bit != "" && m.Size > 0 {
+		v, ok := value(m.Bit, 8*m.Size, get)
+		if !ok {
+			return 0, false
+		}
+		// The element that holds the bit, counted from the address up or down.
+		unused := 64 - 8*m.Size
+		bit := int64(v<<unused) >> unused
+		address += uint64(bit>>bitsOf[m.Size]) * uint64(m.Size)
+	}
 	if m.Bits < 64 {
 		address &= 1<<m.Bits - 1
 	}
@@ -56,6 +67,9 @@ func (m Memory) Address(get func(register string) (uint64, bool)) (uint64, bool)
 	}
 	return address, true
 }
+
+// bitsOf are the logarithms of the numbers of bits in 2, 4 and 8 bytes.
+var bitsOf = [9]uint{2: 4, 4: 5, 8: 6}
 
 // value is that of a register that may be a part of another.
 func value(name string, bits int, get func(string) (uint64, bool)) (uint64, bool) {
