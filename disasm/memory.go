@@ -1,6 +1,7 @@
 package disasm
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -45,7 +46,7 @@ func (m Memory) Address(get func(register string) (uint64, bool)) (uint64, bool)
 		}
 		address += v * uint64(m.Scale)
 	}
-	if m.Bit != "" && m.Size > 0 {
+	if m.Bit != "" && (m.Size == 2 || m.Size == 4 || m.Size == 8) {
 		v, ok := value(m.Bit, 8*m.Size, get)
 		if !ok {
 			return 0, false
@@ -53,7 +54,7 @@ func (m Memory) Address(get func(register string) (uint64, bool)) (uint64, bool)
 		// The element that holds the bit, counted from the address up or down.
 		unused := 64 - 8*m.Size
 		bit := int64(v<<unused) >> unused
-		address += uint64(bit>>bitsOf[m.Size]) * uint64(m.Size)
+		address += uint64(bit>>bits.TrailingZeros(uint(8*m.Size))) * uint64(m.Size)
 	}
 	if m.Bits < 64 {
 		address &= 1<<m.Bits - 1
@@ -67,9 +68,6 @@ func (m Memory) Address(get func(register string) (uint64, bool)) (uint64, bool)
 	}
 	return address, true
 }
-
-// bitsOf are the logarithms of the numbers of bits in 2, 4 and 8 bytes.
-var bitsOf = [9]uint{2: 4, 4: 5, 8: 6}
 
 // value is that of a register that may be a part of another.
 func value(name string, bits int, get func(string) (uint64, bool)) (uint64, bool) {
