@@ -171,6 +171,9 @@ func TestMemory_Address(t *testing.T) {
 		{"x64", "50", 0x6ff8, true},
 		{"x64", "d7", 0x2010, true}, // rbx + al
 		{"x64", "c4e26d900489", 0, false},
+		{"x64", "0fab03", 0x2000, true},                // bts [rbx],eax: bit 16
+		{"x64", "480fa303", 0x2000 + 0x20000000, true}, // bt [rbx],rax: bit 2^32+16
+		{"x64", "4c0fa30b", 0x2000 - 8, true},          // bt [rbx],r9: bit -16
 		{"x86", "8b45fc", 0x1233fffc, true},
 		{"x86", "678b05", 0xabcd, true}, // [di]
 		{"arm64", "200840f9", 0x5010, true},

@@ -1,6 +1,7 @@
 package disasm
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -18,6 +19,7 @@ type Memory struct {
 	Segment      string // "fs" or "gs", on x86 any; "" is flat memory
 	Bits         int    // of the address: 16, 32 or 64
 	Size         int    // bytes; 0 is not known
+	Bit          string // of bt and its like: the register that counts bits from the address on
 	Read, Write  bool
 }
 
@@ -43,6 +45,16 @@ func (m Memory) Address(get func(register string) (uint64, bool)) (uint64, bool)
 			v = uint64(int64(int32(v)))
 		}
 		address += v * uint64(m.Scale)
+	}
+	if m.Bit != "" && (m.Size == 2 || m.Size == 4 || m.Size == 8) {
+		v, ok := value(m.Bit, 8*m.Size, get)
+		if !ok {
+			return 0, false
+		}
+		// The element that holds the bit, counted from the address up or down.
+		unused := 64 - 8*m.Size
+		bit := int64(v<<unused) >> unused
+		address += uint64(bit>>bits.TrailingZeros(uint(8*m.Size))) * uint64(m.Size)
 	}
 	if m.Bits < 64 {
 		address &= 1<<m.Bits - 1

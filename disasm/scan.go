@@ -336,6 +336,8 @@ func (s *scan) readImmediate(l layout) {
 		s.immSize = n
 	}
 	if l&immZ != 0 {
+		// On x64 Intel's processors ignore 66 before a near branch; those of AMD
+		// read 2 bytes. No compiler writes it.
 		if l&toBranch != 0 && s.bits == 64 {
 			z = 4
 		}

@@ -137,6 +137,9 @@ func (x *x86) memoryOf(inst x86asm.Inst) {
 			m.Index, m.Scale = register(mem.Index), int(mem.Scale)
 		}
 	}
+	if bit, ok := inst.Args[1].(x86asm.Reg); ok && x.encoding == legacy && x.table == map0F && x.opcode&0xe7 == 0xa3 {
+		m.Bit = register(bit) // bt, bts, btr, btc
+	}
 	m.Read, m.Write = access(x.out.Mnemonic, first)
 	x.memory = m
 	if x.popsTo(m) {
