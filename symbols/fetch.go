@@ -17,21 +17,26 @@ type Result struct {
 // The results are in the order of the requests.
 func (f *Finder) Fetch(ctx context.Context, requests []Request) []Result {
 	results := make([]Result, len(requests))
+	atOnce(len(requests), func(i int) { results[i] = f.fetch(ctx, requests[i]) })
+	return results
+}
+
+// atOnce calls do for 0 to n-1, four at a time.
+func atOnce(n int, do func(i int)) {
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range min(downloadsAtOnce, len(requests)) {
+	for range min(downloadsAtOnce, n) {
 		workers.Go(func() {
 			for i := range next {
-				results[i] = f.fetch(ctx, requests[i])
+				do(i)
 			}
 		})
 	}
-	for i := range requests {
+	for i := range n {
 		next <- i
 	}
 	close(next)
 	workers.Wait()
-	return results
 }
 
 func (f *Finder) fetch(ctx context.Context, q Request) Result {

@@ -3,7 +3,6 @@ package symbols
 import (
 	"context"
 	"strconv"
-	"sync"
 
 	"bugcheck/pe"
 )
@@ -53,17 +52,10 @@ func (f *Finder) Files(ctx context.Context, list []Wanted) []Files {
 		}
 	}
 	found := make([]Files, len(list))
-	slots := make(chan struct{}, downloadsAtOnce)
-	var wait sync.WaitGroup
-	for i, w := range list {
-		slots <- struct{}{}
-		wait.Go(func() {
-			found[i] = f.files(ctx, w)
-			found[i].ISF = isfs[found[i].PDB.Key]
-			<-slots
-		})
-	}
-	wait.Wait()
+	atOnce(len(list), func(i int) {
+		found[i] = f.files(ctx, list[i])
+		found[i].ISF = isfs[found[i].PDB.Key]
+	})
 	return found
 }
 

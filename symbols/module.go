@@ -22,6 +22,7 @@ type Module struct {
 	Missing []Request // what was looked for and is not there
 	Errs    []error   // why, one for each of Missing: *NotFoundError, *MismatchError, damage
 
+	files   []Found
 	exports []pe.Export // functions with a name, by RVA
 	x86     bool        // names of C functions are decorated
 }
@@ -231,7 +232,7 @@ func (m *Module) loadImage(ctx context.Context, f *Finder, w Wanted) {
 		m.miss(q, err)
 		return
 	}
-	f.loaded.keep(found)
+	m.files = append(m.files, found)
 	image, err := pe.Open(found, found.Size, pe.InFile)
 	if err != nil {
 		m.miss(q, err)
@@ -251,7 +252,7 @@ func (m *Module) loadPDB(ctx context.Context, f *Finder, want pe.PDB) {
 	q := PDBRequest(want)
 	found, err := f.Find(ctx, q)
 	if err == nil {
-		f.loaded.keep(found)
+		m.files = append(m.files, found)
 		m.PDB, err = pdb.Open(found, found.Size)
 	}
 	if err == nil {
@@ -265,4 +266,13 @@ func (m *Module) loadPDB(ctx context.Context, f *Finder, want pe.PDB) {
 
 func (m *Module) miss(q Request, err error) {
 	m.Missing, m.Errs = append(m.Missing, q), append(m.Errs, err)
+}
+
+func (m *Module) close() {
+	if m == nil {
+		return
+	}
+	for _, f := range m.files {
+		f.Close()
+	}
 }

@@ -2,6 +2,7 @@ package symbols
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"bugcheck/pe"
@@ -18,9 +19,14 @@ type Wanted struct {
 type loaded struct {
 	mu      sync.Mutex
 	modules map[Wanted]*moduleCall
+	order   []Wanted        // of modules, as they were first asked for
 	isfs    map[string]*ISF // decoded, by where they lie; nil: damaged
-	open    []Found
 }
+
+// maxModules bounds what many dumps of different machines make a Finder hold: some
+// 2 MiB and two open files a module. Older ones are forgotten; whoever still uses
+// one keeps it, and its files are closed when it is garbage.
+const maxModules = 192
 
 // moduleCall is one look for a module, whose result all who ask share.
 type moduleCall struct {
@@ -32,21 +38,12 @@ type moduleCall struct {
 // that ends left out is missing.
 func (f *Finder) Modules(ctx context.Context, list []Wanted) []*Module {
 	found := make([]*Module, len(list))
-	slots := make(chan struct{}, downloadsAtOnce)
-	var wait sync.WaitGroup
-	for i, w := range list {
-		slots <- struct{}{}
-		wait.Go(func() {
-			found[i] = f.Module(ctx, w)
-			<-slots
-		})
-	}
-	wait.Wait()
+	atOnce(len(list), func(i int) { found[i] = f.Module(ctx, list[i]) })
 	return found
 }
 
 // Module finds the image, and the symbol file that it names; what was found is
-// kept for as long as the Finder lives.
+// kept for the next dump.
 func (f *Finder) Module(ctx context.Context, w Wanted) *Module {
 	c := f.loaded.call(w)
 	c.once.Do(func() { c.module = f.load(ctx, w) })
@@ -60,14 +57,18 @@ func (f *Finder) Module(ctx context.Context, w Wanted) *Module {
 func (l *loaded) call(w Wanted) *moduleCall {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.modules[w]
-	if c == nil {
-		c = &moduleCall{}
-		if l.modules == nil {
-			l.modules = map[Wanted]*moduleCall{}
-		}
-		l.modules[w] = c
+	if c := l.modules[w]; c != nil {
+		return c
 	}
+	if l.modules == nil {
+		l.modules = map[Wanted]*moduleCall{}
+	}
+	if len(l.order) == maxModules {
+		delete(l.modules, l.order[0])
+		l.order = l.order[1:]
+	}
+	c := &moduleCall{}
+	l.modules[w], l.order = c, append(l.order, w)
 	return c
 }
 
@@ -75,23 +76,17 @@ func (l *loaded) forget(w Wanted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.modules, w)
-}
-
-// keep closes a file with the Finder.
-func (l *loaded) keep(found Found) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open = append(l.open, found)
+	l.order = slices.DeleteFunc(l.order, func(o Wanted) bool { return o == w })
 }
 
 // close ends the use of the files.
 func (l *loaded) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, file := range l.open {
-		file.Close()
+	for _, c := range l.modules {
+		c.module.close()
 	}
-	l.open, l.modules = nil, nil
+	l.modules, l.order = nil, nil
 }
 
 // maxProbed is how many symbol files of Volatility ISFWhere decodes: each takes
