@@ -14,16 +14,16 @@ import (
 func BenchmarkAnalyzeWarm(b *testing.B) {
 	file := largePDB(b)
 	image := filepath.Join(filepath.Dir(file), "large.dll")
-	data, err := os.ReadFile(image)
-	if err != nil {
-		b.Fatal(err)
-	}
 	f, err := os.Open(image)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	parsed, err := pe.Open(f, int64(len(data)), pe.InFile)
+	info, err := f.Stat()
+	if err != nil {
+		b.Fatal(err)
+	}
+	parsed, err := pe.Open(f, info.Size(), pe.InFile)
 	if err != nil {
 		b.Fatal(err)
 	}
