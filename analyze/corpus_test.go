@@ -17,22 +17,29 @@ func reports(t *testing.T) map[string]*report.Report {
 	t.Helper()
 	all := map[string]*report.Report{}
 	for _, e := range corpus.Dumps(t) {
-		f, err := os.Open(e.Path(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { f.Close() })
-		info, err := f.Stat()
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := dump.Open(f, info.Size())
-		if err != nil {
-			t.Fatalf("%s: %v", e.File, err)
-		}
+		d := openDump(t, e.Path(t))
 		all[e.File] = analyze.Report(kernel.Open(d), e.File, "test")
 	}
 	return all
+}
+
+// openDump opens a dump until the test ends.
+func openDump(t *testing.T, path string) *dump.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := dump.Open(f, info.Size())
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return d
 }
 
 // images are those that a verdict names: the culprit, then the others.

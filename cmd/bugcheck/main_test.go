@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,7 +78,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"lab": func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(makeDump(ts.MkAbs("."), args)) },
+			"serve": func(ts *testscript.TestScript, _ bool, args []string) { serve(ts, args[0], args[1]) },
+			"lab":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(makeDump(ts.MkAbs("."), args)) },
 		},
 		RequireExplicitExec: true,
 	})
@@ -100,4 +103,12 @@ func makeDump(dir string, args []string) error {
 		b = b[:n]
 	}
 	return os.WriteFile(filepath.Join(dir, args[1]), b, 0o600)
+}
+
+// serve starts a server for a folder, and puts its address into a variable. Asked
+// as a proxy, it answers for any host.
+func serve(ts *testscript.TestScript, folder, variable string) {
+	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(folder))))
+	ts.Defer(server.Close)
+	ts.Setenv(variable, server.URL)
 }

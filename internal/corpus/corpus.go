@@ -78,6 +78,7 @@ type Expected struct {
 		Address string `json:"address"`
 		Pointer string `json:"stack_pointer"`
 		Module  string `json:"module"`
+		Symbol  string `json:"symbol"`
 	} `json:"stack"`
 }
 
