@@ -25,7 +25,7 @@ func walkDamaged(t *testing.T, what string, file damage.File, at int, h damage.H
 		t.Errorf("%s: stop code %#x, want %#x", what, f.Header.BugCheckCode, code)
 	}
 	if err == nil {
-		walk(t, kernel.Open(f))
+		walk(t, kernel.OpenWith(t.Context(), f, finder(t, "")))
 	}
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("%s: took %v", what, d)

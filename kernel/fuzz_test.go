@@ -8,6 +8,7 @@ import (
 	"bugcheck/internal/damage"
 	"bugcheck/kernel"
 	"bugcheck/lab"
+	"bugcheck/symbols"
 )
 
 // powerFailure is stop code 0x9F with an IRP and a list of power requests.
@@ -46,6 +47,10 @@ func FuzzMachine(f *testing.F) {
 		f.Add(uint8(i), uint32(0), damage.Patch(thread+0x38, 0xffffffff))
 		f.Add(uint8(i), uint32(0), damage.Patch(h.Size+0x48, 0xfffffff8))
 	}
+	nowhere, err := symbols.Open(symbols.Options{Offline: true}) // images are looked for in the dump's memory alone
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, seed uint8, cut uint32, patches []byte) {
 		b := patches
 		if int(seed) < len(files) {
@@ -56,7 +61,7 @@ func FuzzMachine(f *testing.F) {
 		if err != nil {
 			return
 		}
-		m := kernel.Open(file)
+		m := kernel.OpenWith(t.Context(), file, nowhere)
 		if len(m.Modules) != len(file.Drivers) {
 			t.Errorf("%d modules of %d drivers", len(m.Modules), len(file.Drivers))
 		}

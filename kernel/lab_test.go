@@ -114,7 +114,7 @@ func walkAddress(tb testing.TB, m *kernel.Machine, va mem.VA) {
 		checkFrames(tb, m, f.Registers)
 	}
 	if f, ok := m.FindTrapFrame(va); ok {
-		checkFrames(tb, m, f.Registers)
+		checkFrames(tb, m, m.Restored(f).Registers)
 	}
 }
 

@@ -320,3 +320,13 @@ func TestStack_ScanCallsSIB(t *testing.T) {
 		}
 	}
 }
+
+// A stack at the very end of the address space: no frame lies behind that.
+func TestStack_EndOfAddressSpace(t *testing.T) {
+	d, _ := quiet(lab.Windows17763X86)
+	nt := uint32(d.Drivers[0].Base) + 0x2000
+	d.Registers = lab.X86{Eip: nt, Esp: 0xfffffff4, Ebp: 0xfffffff8}
+	d.Blocks = []lab.Block{lab.Words32(0xfffffff4, 0, 0, nt)} // the last word of memory
+	frames := walkStack(t, d)
+	checkAddresses(t, "end", frames, framed(report.TrustContext, uint64(nt)))
+}

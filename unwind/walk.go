@@ -107,12 +107,20 @@ func (w *Walker) switches(from, to mem.VA) bool {
 // errEnd ends a walk.
 var errEnd = errors.New("no caller is found")
 
-// guess finds a caller without tables.
+// guess finds a caller without tables. The stack pointer rises, and does not run
+// over the end of the address space.
 func (w *Walker) guess(last *Frame) (Frame, error) {
-	if f, ok := w.chain(last); ok {
-		return f, nil
+	f, ok := w.chain(last)
+	if !ok {
+		var err error
+		if f, err = w.scan(last); err != nil {
+			return f, err
+		}
 	}
-	return w.scan(last)
+	if f.SP <= last.SP {
+		return Frame{}, ErrStack
+	}
+	return f, nil
 }
 
 // chain follows the frame pointer: it points to the caller's frame pointer, and
