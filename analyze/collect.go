@@ -70,13 +70,25 @@ func (c *collection) walk() {
 		c.frames = fromFault(notCertain(c.frames))
 		c.registers = keep(c.registers, "rip", "pc", "eip")
 	}
-	for _, f := range c.frames {
+	c.facts.Frames = factFrames(c.frames)
+}
+
+// factFrames are the frames as Judge needs them. A function that was inlined is
+// part of the frame behind it: which one a compiler inlines differs from build to
+// build, and a verdict should not.
+func factFrames(frames []report.Frame) []Frame {
+	var list []Frame
+	for _, f := range frames {
+		if f.Inline {
+			continue
+		}
 		out := Frame{Image: f.Image, Module: f.Module, Symbol: f.Symbol, Trust: f.Trust}
 		if f.Offset != nil {
 			out.Offset = uint64(*f.Offset)
 		}
-		c.facts.Frames = append(c.facts.Frames, out)
+		list = append(list, out)
 	}
+	return list
 }
 
 // notCertain marks callers as scanned that were found by a stack pointer which is

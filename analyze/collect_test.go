@@ -4,22 +4,23 @@ import (
 	"testing"
 
 	"bugcheck/report"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// TestFromFault: the walk starts at the fault only where the chain of frame
-// pointers holds its address again, not where a scan of the stack does.
-func TestFromFault(t *testing.T) {
-	frame := func(address uint64, trust string) report.Frame {
-		return report.Frame{Address: report.Hex(address), Trust: trust}
+// A verdict names the function that code is in, not one that was inlined there.
+func TestFactFrames_Inlined(t *testing.T) {
+	at := report.Hex(0x12)
+	got := factFrames([]report.Frame{
+		{Module: "myfault", Symbol: "ReadField", Inline: true, Trust: report.TrustContext},
+		{Image: "myfault.sys", Module: "myfault", Symbol: "DriverEntry", Offset: &at, Trust: report.TrustContext},
+		{Image: "ntoskrnl.exe", Module: "nt", Offset: &at, Trust: report.TrustScan},
+	})
+	want := []Frame{
+		{Image: "myfault.sys", Module: "myfault", Symbol: "DriverEntry", Offset: 0x12, Trust: report.TrustContext},
+		{Image: "ntoskrnl.exe", Module: "nt", Offset: 0x12, Trust: report.TrustScan},
 	}
-	for _, c := range []struct {
-		trust string
-		want  int
-	}{{report.TrustFramePointer, 2}, {report.TrustScan, 4}} {
-		got := fromFault([]report.Frame{frame(0x10, report.TrustContext), frame(0x20, report.TrustFramePointer),
-			frame(0x10, c.trust), frame(0x30, report.TrustFramePointer)})
-		if len(got) != c.want || got[0].Address != 0x10 || got[0].Trust != report.TrustContext {
-			t.Errorf("fault met again by %s: %d frames from %+v, want %d", c.trust, len(got), got[0], c.want)
-		}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("frames (-want +got):\n%s", diff)
 	}
 }

@@ -232,6 +232,36 @@ func TestRestored(t *testing.T) {
 	}
 }
 
+// Private symbols give the line of the source, and functions that are inlined come
+// before the one that they are in.
+func TestOpenWith_Inlined(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	tool(t, "clang-19", "-target", "x86_64-pc-windows-msvc", "-g", "-gcodeview", "-O2", "-c", "testdata/inlined.c", "-o", in("inlined.obj"))
+	tool(t, "lld-link-19", "/driver", "/subsystem:native", "/nodefaultlib", "/machine:x64", "/entry:DriverEntry", "/Brepro",
+		"/debug:full", "/pdb:"+in("myfault.pdb"), "/pdbaltpath:%_PDB%", "/out:"+in("myfault.sys"), in("inlined.obj"))
+	timestamp, size := identity(t, in("myfault.sys"))
+	found := finder(t, dir).Module(context.Background(), symbols.Wanted{Name: "myfault.sys", Timestamp: timestamp, Size: size})
+	entry, ok := found.Address("DriverEntry")
+	if !ok {
+		t.Fatal("no DriverEntry")
+	}
+	d, sp, base := chain{timestamp: timestamp, size: size}.crashed(lab.Windows19041)
+	d.Registers = lab.X64{Rip: base + uint64(entry), Rsp: sp} // the first instruction is the inlined read
+	m := openWith(t, d, dir)
+	frames := m.Stack(m.HeaderRegisters(), nil)
+	if len(frames) < 2 {
+		t.Fatalf("frames %v", described(frames))
+	}
+	inner, outer := frames[0], frames[1]
+	if inner.Symbol != "ReadField" || !inner.Inline || inner.Offset != nil || filepath.Base(inner.File) != "inlined.c" || inner.Line != 4 {
+		t.Errorf("the inlined frame is %+v", inner)
+	}
+	if outer.Symbol != "DriverEntry" || outer.Inline || outer.Line != 9 || outer.Address != inner.Address || outer.Trust != report.TrustContext {
+		t.Errorf("the frame that it is in is %+v", outer)
+	}
+}
+
 // Exports name a function where there is no symbol file, and nothing between.
 func TestOpenWith_Exports(t *testing.T) {
 	c := compile(t, "x64", "x86_64-pc-windows-msvc", "x64")

@@ -32,7 +32,7 @@ fetches what is missing, and packs files for machines without a network.`,
   bugcheck symbols pack --manifest needed.txt -o pack.zip
   bugcheck analyze --symbols pack.zip MEMORY.DMP`,
 	}
-	cmd.AddCommand(symbolsStatus(), symbolsVerify(), symbolsFetch(), symbolsPack(), symbolsManifest())
+	cmd.AddCommand(symbolsStatus(), symbolsVerify(), symbolsFetch(), symbolsPack(), symbolsManifest(), undecorateCommand())
 	return cmd
 }
 
