@@ -106,9 +106,17 @@ func makeDump(dir string, args []string) error {
 }
 
 // serve starts a server for a folder, and puts its address into a variable. Asked
-// as a proxy, it answers for any host.
+// as a proxy, it answers for any host. What lies in a folder secret needs the bearer
+// token "open".
 func serve(ts *testscript.TestScript, folder, variable string) {
-	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(folder))))
+	files := http.FileServer(http.Dir(ts.MkAbs(folder)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/secret/") && r.Header.Get("Authorization") != "Bearer open" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
 	ts.Defer(server.Close)
 	ts.Setenv(variable, server.URL)
 }

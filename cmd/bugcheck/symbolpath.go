@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,11 +46,24 @@ func (s *symbolFlags) finder(progress func(name string, done, total int64)) (*sy
 	}
 	f, err := symbols.Open(symbols.Options{
 		Path: path, Cache: cache, Images: ownImages(), Offline: s.offline, Now: time.Now(), Progress: progress,
+		Tokens: tokens(os.Getenv("BUGCHECK_SYMBOL_TOKENS")),
 	})
 	if err != nil {
 		return nil, err // it names the element, without passwords
 	}
 	return f, nil
+}
+
+// tokens reads HOST=TOKEN, more of them parted by commas: bearer tokens of symbol
+// servers. They stand in the environment, since other users see command lines.
+func tokens(list string) map[string]string {
+	byHost := map[string]string{}
+	for item := range strings.SplitSeq(list, ",") {
+		if host, token, ok := strings.Cut(item, "="); ok {
+			byHost[strings.TrimSpace(host)] = strings.TrimSpace(token)
+		}
+	}
+	return byHost
 }
 
 // cacheFolder is where downloads are kept.

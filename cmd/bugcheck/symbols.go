@@ -23,7 +23,11 @@ func symbolsCommand() *cobra.Command {
 		Use:   "symbols",
 		Short: "Show, fetch and pack the symbol files and images of a dump",
 		Long: `Symbols tells which symbol files and images there are for the modules of a dump,
-fetches what is missing, and packs files for machines without a network.`,
+fetches what is missing, and packs files for machines without a network.
+
+Servers get user and password from their address, or a bearer token from
+BUGCHECK_SYMBOL_TOKENS (HOST=TOKEN, several parted by commas); proxies are those
+of the environment (HTTPS_PROXY, NO_PROXY).`,
 		Example: `  bugcheck symbols status MEMORY.DMP
   bugcheck symbols fetch MEMORY.DMP
 
