@@ -10,6 +10,7 @@ import (
 
 	"bugcheck/dump"
 	"bugcheck/internal/archive"
+	"bugcheck/pdb"
 	"bugcheck/pe"
 	"bugcheck/render"
 )
@@ -18,13 +19,15 @@ func infoCommand() *cobra.Command {
 	var flags outputFlags
 	cmd := &cobra.Command{
 		Use:   "info FILE…",
-		Short: "Print what stands in a dump, or in a driver's file",
+		Short: "Print what stands in a dump, a driver's file or a symbol file",
 		Long: `Info prints what stands in a dump, without a judgement: the header, the blocks of
 a small dump, its memory ranges and tagged data, and what is damaged; of a
-program's dump the streams, threads and modules. Of a driver or program it prints the version resource, the identity that symbol servers know
-it by, and its sections.`,
+program's dump the streams, threads and modules. Of a driver or program it prints
+the version resource, the identity that symbol servers know it by, and its
+sections; of a symbol file (PDB) its identity and how much it holds.`,
 		Example: `  bugcheck info MEMORY.DMP
   bugcheck info myfault.sys
+  bugcheck info ntkrnlmp.pdb
   bugcheck info dumps.zip`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runInfo(cmd, args, &flags) },
@@ -57,8 +60,8 @@ func runInfo(cmd *cobra.Command, args []string, flags *outputFlags) error {
 	return nil
 }
 
-// infoOne prints a dump, or a Windows image, which tells what a driver named in
-// a report is.
+// infoOne prints a dump; or a Windows image, which tells what a driver named in a
+// report is; or a symbol file.
 func infoOne(w io.Writer, f archive.File) error {
 	name := filepath.Base(f.Name)
 	d, err := dump.Open(f, f.Size)
@@ -68,7 +71,22 @@ func infoOne(w io.Writer, f archive.File) error {
 	if image, errImage := pe.Open(f, f.Size, pe.InFile); errImage == nil {
 		return render.ImageInfo(w, name, image)
 	}
+	symbols, errPDB := pdb.Open(f, f.Size)
+	if errPDB == nil {
+		return render.SymbolInfo(w, name, f.Size, symbols)
+	}
+	if isPDB(f) {
+		return errPDB
+	}
 	return err
+}
+
+// isPDB knows the first bytes of symbol files, of all versions.
+func isPDB(f archive.File) bool {
+	const magic = "Microsoft C/C++ "
+	head := make([]byte, len(magic))
+	n, _ := f.ReadAt(head, 0)
+	return string(head[:n]) == magic
 }
 
 func infoFile(w io.Writer, name string, stdin io.Reader) error {
