@@ -32,9 +32,13 @@ func symbolState(m *kernel.Machine, stack []report.Frame) *report.Symbols {
 	return s
 }
 
-// isNameless is a frame whose module has no symbols.
+// isNameless is a frame without a name whose module has no symbols.
 func isNameless(m *kernel.Machine, stack []report.Frame, i int) bool {
-	return stack[i].Symbol == "" && stack[i].Module != "" && !stack[i].Inline
+	if stack[i].Symbol != "" || stack[i].Module == "" {
+		return false
+	}
+	found := m.SymbolsOf(stack[i].Image)
+	return found == nil || found.PDB == nil && found.ISF == nil
 }
 
 // isScannedBehind is a frame whose caller was looked for among words, since its

@@ -67,6 +67,12 @@ func TestReport_Symbols(t *testing.T) {
 func TestCorpus_WithSymbols(t *testing.T) {
 	f := finder(t, symbols.Options{Path: corpus.Dir(t, "isf")})
 	for _, e := range corpus.Dumps(t) {
+		if e.File == "100623-4953-01.dmp" { // the kernel has symbols, one of its frames no name
+			r := analyze.Report(kernel.OpenWith(context.Background(), openDump(t, e.Path(t)), f), e.File, "test")
+			if note := r.Symbols.Note.String(); note != "Without the images of nt their callers are words found on the stack." {
+				t.Errorf("%s: note %q", e.File, note)
+			}
+		}
 		if e.File != "triage_x64.dmp" {
 			continue
 		}

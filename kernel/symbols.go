@@ -18,23 +18,31 @@ func OpenWith(ctx context.Context, f *dump.File, finder *symbols.Finder) *Machin
 	if finder == nil || len(m.Modules) == 0 {
 		return m
 	}
-	speaksOf := m.Involved()
-	wanted := make([]symbols.Wanted, len(speaksOf))
-	for i, index := range speaksOf {
+	indexes := m.Involved()
+	wanted := make([]symbols.Wanted, len(indexes))
+	for i, index := range indexes {
 		wanted[i] = m.Wanted(index)
 	}
 	m.SymbolPath = finder.Path()
 	m.symbols = make([]*symbols.Module, len(m.Modules))
 	for i, found := range finder.Modules(ctx, wanted) {
-		m.symbols[speaksOf[i]] = found.With(m.imageInMemory(speaksOf[i]), nil)
+		m.symbols[indexes[i]] = found.With(m.imageInMemory(indexes[i]), nil)
 	}
-	if nt := m.symbols[0]; nt != nil && nt.PDB == nil && nt.ISF == nil {
-		m.symbols[0] = nt.With(nil, finder.ISFWhere(m.isKernel))
-	}
-	if nt := m.symbols[0]; nt != nil {
-		m.layout.fromTypes(nt)
+	if m.User == nil {
+		m.kernelSymbols(finder)
 	}
 	return m
+}
+
+// kernelSymbols looks for the kernel's symbols where its PDB was not found, and
+// takes the layouts of its structures from them.
+func (m *Machine) kernelSymbols(finder *symbols.Finder) {
+	nt := m.symbols[0]
+	if nt.PDB == nil && nt.ISF == nil {
+		nt = nt.With(nil, finder.ISFWhere(m.isKernel))
+		m.symbols[0] = nt
+	}
+	m.layout.fromTypes(nt)
 }
 
 // Wanted identifies the module with an index.

@@ -78,7 +78,11 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 		return err
 	}
 	bars := &downloads{out: cmd.ErrOrStderr()}
-	finder, err := flags.finder(bars.progress())
+	progress := bars.progress()
+	if several {
+		progress = nil // the bar over the files is enough
+	}
+	finder, err := flags.finder(progress)
 	if err != nil {
 		return err
 	}
