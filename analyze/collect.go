@@ -75,14 +75,19 @@ func (c *collection) walk() {
 
 // factFrames are the frames as Judge needs them. A function that was inlined is
 // part of the frame behind it: which one a compiler inlines differs from build to
-// build, and a verdict should not.
+// build, and a verdict should not. What was unwound from a scanned frame is worth
+// no more than that one.
 func factFrames(frames []report.Frame) []Frame {
 	var list []Frame
+	guessed := false
 	for _, f := range frames {
 		if f.Inline {
 			continue
 		}
 		out := Frame{Image: f.Image, Module: f.Module, Symbol: f.Symbol, Trust: f.Trust}
+		if guessed = guessed || f.Trust == report.TrustScan; guessed {
+			out.Trust = report.TrustScan
+		}
 		if f.Offset != nil {
 			out.Offset = uint64(*f.Offset)
 		}

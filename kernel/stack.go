@@ -163,19 +163,6 @@ func (m *Machine) NameOf(va mem.VA) (symbol string, offset uint64) {
 	return "", uint64(rva)
 }
 
-// code strips the pointer authentication bits that ARM64 keeps above bit 47 of
-// a return address. A program's addresses all have zeros there.
-func (m *Machine) code(va mem.VA) mem.VA {
-	switch {
-	case m.Arch != dump.ARM64:
-	case m.User != nil:
-		return va &^ (0xffff << 48)
-	case va&(1<<47) != 0:
-		return va | 0xffff<<48
-	}
-	return va
-}
-
 // stackReader is the machine's memory as a walk should see it: structures that
 // are known to lie on the stack read as zero.
 type stackReader struct {

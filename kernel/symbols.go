@@ -8,6 +8,7 @@ import (
 	"bugcheck/mem"
 	"bugcheck/pe"
 	"bugcheck/symbols"
+	"bugcheck/unwind"
 )
 
 // OpenWith is Open with what finder has of the kernel and of the drivers that the
@@ -104,7 +105,11 @@ func (m *Machine) Involved() []int {
 		stack = m.userStack()
 	}
 	for at := 0; at+width <= len(stack); at += width {
-		mark(m.code(mem.VA(*field64(stack, at, m.Arch))))
+		word := *field64(stack, at, m.Arch)
+		if m.Arch == dump.ARM64 {
+			word = unwind.StripARM64(word) // return addresses may be signed
+		}
+		mark(mem.VA(word))
 	}
 	var list []int
 	for i, yes := range in {

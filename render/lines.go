@@ -109,8 +109,8 @@ func (l *Lines) count(r *report.Report, code, day string) {
 
 // kernelPlace is the first place in the kernel that the stack is sure of.
 func kernelPlace(r *report.Report) string {
-	for i, f := range r.Stack {
-		if f.Module == "nt" && f.Trust != report.TrustScan && (i > 0 || r.Exception != nil) {
+	for i, f := range sure(r.Stack) {
+		if f.Module == "nt" && (i > 0 || r.Exception != nil) {
 			return " (" + frameName(f) + ")"
 		}
 	}

@@ -330,14 +330,18 @@ var frameTrust = map[string]string{
 	report.TrustFramePointer: report.Derived, report.TrustScan: report.Guessed,
 }
 
-func scanned(frames []report.Frame) bool {
-	for _, f := range frames {
+// sure are the frames in front of the first scanned one: what was unwound from that
+// is worth no more.
+func sure(frames []report.Frame) []report.Frame {
+	for i, f := range frames {
 		if f.Trust == report.TrustScan {
-			return true
+			return frames[:i]
 		}
 	}
-	return false
+	return frames
 }
+
+func scanned(frames []report.Frame) bool { return len(sure(frames)) < len(frames) }
 
 // frameName is module!symbol+offset, module+offset, or the bare address; with the
 // line of the source where it is known.

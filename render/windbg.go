@@ -247,8 +247,8 @@ func windbgBlame(b *strings.Builder, r *report.Report) {
 // windbgSymbol is module!symbol of the blamed code, module+offset without
 // symbols.
 func windbgSymbol(r *report.Report) string {
-	for _, f := range r.Stack {
-		if f.Module == r.Verdict.Module && f.Trust != report.TrustScan && !f.Inline {
+	for _, f := range sure(r.Stack) {
+		if f.Module == r.Verdict.Module && !f.Inline {
 			f.File = "" // the field names code alone
 			return frameName(f)
 		}

@@ -189,7 +189,7 @@ func returnARM64(r Registers) (Registers, mem.VA, error) {
 	if !ok {
 		return r, 0, lrUnknown()
 	}
-	v = strip(v)
+	v = StripARM64(v)
 	r.set(lr, v)
 	r.set(pc, v)
 	r.forget(keptARM64)
@@ -197,9 +197,9 @@ func returnARM64(r Registers) (Registers, mem.VA, error) {
 	return r, 0, nil
 }
 
-// strip removes pointer authentication: bit 55 says which half of the address
-// space it is, and the bits above bit 47 are copies of that.
-func strip(v uint64) uint64 {
+// StripARM64 removes pointer authentication from an address: bit 55 says which
+// half of the address space it is, and the bits above bit 47 are copies of that.
+func StripARM64(v uint64) uint64 {
 	if v>>55&1 != 0 {
 		return v | 0xffff<<48
 	}

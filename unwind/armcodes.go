@@ -154,7 +154,7 @@ func (u *runARM64) other(c byte, b []byte) {
 		u.clear()
 	case codeNop, codeEndC:
 	case codePAC:
-		u.r.v[lr] = strip(u.r.v[lr])
+		u.r.v[lr] = StripARM64(u.r.v[lr])
 	default:
 		if c < 0xf8 {
 			u.err = invalid("unwind code 0x%x", c)
@@ -268,6 +268,6 @@ func (u *runARM64) clear() {
 		u.err = lrUnknown()
 		return
 	}
-	u.r.set(pc, strip(v))
+	u.r.set(pc, StripARM64(v))
 	u.interrupted(0, 0)
 }

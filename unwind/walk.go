@@ -163,7 +163,7 @@ func word(b []byte, size mem.VA) uint64 {
 // address is a word of the stack as an address.
 func (w *Walker) address(m pe.Machine, v uint64) uint64 {
 	if m == pe.ARM64 {
-		return strip(v)
+		return StripARM64(v)
 	}
 	return v
 }
