@@ -7,6 +7,7 @@ import (
 
 	"bugcheck/dump"
 	"bugcheck/internal/le"
+	"bugcheck/symbols"
 )
 
 // layout says where fields stand in this kernel's structures, bytes from their
@@ -102,15 +103,9 @@ func (l *layout) fromTable(key layoutKey, prcb int, f *dump.File) {
 	}
 }
 
-// types tells where fields of the kernel's structures stand, from its symbols:
-// *symbols.Module.
-type types interface {
-	Field(structure, field string) (offset uint32, ok bool)
-}
-
 // fromTypes takes over what the kernel's own symbols say; it goes before table and
 // debugger data block.
-func (l *layout) fromTypes(t types) {
+func (l *layout) fromTypes(nt *symbols.Module) {
 	for _, f := range []struct {
 		to               *int
 		structure, field string
@@ -129,7 +124,7 @@ func (l *layout) fromTypes(t types) {
 		{&l.vendor, "_KPRCB", "VendorString"},
 		{&l.number, "_KPRCB", "Number"},
 	} {
-		if at, ok := t.Field(f.structure, f.field); ok {
+		if at, ok := nt.Field(f.structure, f.field); ok {
 			*f.to = int(at)
 		}
 	}
