@@ -58,7 +58,7 @@ func (e Exercise) Steps() []Step {
 	case e.Hint != "":
 		steps = append(steps, Step{
 			Tell: report.T("The driver that did it is not on the stack."),
-			Ask:  report.T("Which driver does the evidence point at all the same?"), Hint: report.T("Read what stands under \"Why\" and \"Alternatives\"."),
+			Ask:  report.T("Which driver does the evidence point at all the same?"), Hint: report.T("Read what stands under \"Why\", also behind \"or\"."),
 			Right:   report.T("Yes: %s. Pending requests and the owners of pool memory remember what the stack has lost.", e.Hint),
 			accepts: isName(e.Hint),
 		})
