@@ -44,4 +44,4 @@ type TruthFrame struct {
 	StackPointer string `json:"stack_pointer"`
 }
 
-func hex(v uint64) string { return fmt.Sprintf("0x%x", v) }
+func hexadecimal(v uint64) string { return fmt.Sprintf("0x%x", v) }
