@@ -14,6 +14,7 @@ const header32Size = 0x1000
 // head holds at least header32Size bytes.
 func open32(r io.ReaderAt, size int64, head []byte) (*File, error) {
 	f := &File{Size: size, Arch: X86, Memory: &mem.Ranges{}}
+	f.head = head[:header32Size:header32Size]
 	f.Header = header32(head)
 	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header32Size:])
 	f.Context = head[0x320 : 0x320+1200]
