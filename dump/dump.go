@@ -194,6 +194,8 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 		return open64(r, size, head)
 	case what.User:
 		return openMinidump(r, size, head)
+	case isELFCore(head):
+		return openELF(r, size, head)
 	}
 	return nil, &FormatError{What: what.Text}
 }

@@ -32,6 +32,17 @@ const (
 // microsoft/windows-rs Win32/System/Diagnostics/Debug). head holds at least
 // header64Size bytes.
 func open64(r io.ReaderAt, size int64, head []byte) (*File, error) {
+	f := newFile64(size, head)
+	if f.Kind == Triage {
+		f.readTriage(r, head, header64Size)
+	} else {
+		f.readWhole(r, head)
+	}
+	return f, nil
+}
+
+// newFile64 decodes what stands in the header alone.
+func newFile64(size int64, head []byte) *File {
 	f := &File{Size: size, Arch: arch(le.U32(head, 0x30)), Memory: &mem.Ranges{}}
 	if f.Arch == "" {
 		f.Arch = X64
@@ -43,12 +54,7 @@ func open64(r io.ReaderAt, size int64, head []byte) (*File, error) {
 	f.Context = head[0x348 : 0x348+3000]
 	f.Exception = f.Arch.exceptionRecord(head[0xf00:0xf98])
 	f.checkHeader()
-	if f.Kind == Triage {
-		f.readTriage(r, head, header64Size)
-	} else {
-		f.readWhole(r, head)
-	}
-	return f, nil
+	return f
 }
 
 // headerLayout says where a header keeps CONTEXT and exception record, bytes.

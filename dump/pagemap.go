@@ -29,6 +29,8 @@ type pageMap interface {
 	next(page uint64) pageRun
 	// pages is how many there are.
 	pages() uint64
+	// end is the offset in the file behind the last of them; 0 without pages.
+	end() int64
 }
 
 // pageRun is count pages from first on, at off in the file.
@@ -103,6 +105,14 @@ func (m pageRuns) pages() uint64 {
 		n += r.count
 	}
 	return n
+}
+
+func (m pageRuns) end() int64 {
+	end := int64(0)
+	for _, r := range m {
+		end = max(end, r.off+int64(r.count*mem.PageSize))
+	}
+	return end
 }
 
 // rankBits is how many pages one entry of the rank directory stands for: eight
@@ -194,6 +204,8 @@ func (m *bitmap) next(page uint64) pageRun {
 }
 
 func (m *bitmap) pages() uint64 { return m.rank[len(m.rank)-1] }
+
+func (m *bitmap) end() int64 { return m.off + int64(m.pages()*mem.PageSize) }
 
 // physical is the physical memory that a file holds.
 type physical struct {
