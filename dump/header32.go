@@ -25,6 +25,7 @@ func open32(r io.ReaderAt, size int64, head []byte) (*File, error) {
 // newFile32 decodes what stands in the header alone.
 func newFile32(size int64, head []byte) *File {
 	f := &File{Size: size, Arch: X86, Memory: &mem.Ranges{}}
+	f.head = head[:header32Size:header32Size]
 	f.Header = header32(head)
 	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header32Size:])
 	f.Context = head[0x320 : 0x320+1200]

@@ -48,6 +48,7 @@ func newFile64(size int64, head []byte) *File {
 		f.Arch = X64
 		f.note("header", "The machine type 0x%x is not known; x64 is assumed.", le.U32(head, 0x30))
 	}
+	f.head = head[:header64Size:header64Size]
 	f.Header = header64(head)
 	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header64Size:])
 	f.Context = head[0x348 : 0x348+3000]

@@ -25,6 +25,7 @@ type Machine struct {
 	byBase     []int             // indexes of Modules by rising base
 	symbols    []*symbols.Module // as Modules; nil: not looked for
 	layout     layout
+	structures structures
 	// kernelData is a stretch of the kernel image that holds variables, not code.
 	kernelData Span
 }

@@ -44,6 +44,7 @@ func (m *Machine) kernelSymbols(finder *symbols.Finder) {
 		m.symbols[0] = nt
 	}
 	m.layout.fromTypes(nt)
+	m.structures.types = nt
 }
 
 // Wanted identifies the module with an index.
