@@ -24,6 +24,7 @@ var layers = map[string]int{
 	"internal/archive":     1,
 	"internal/cab":         1,
 	"internal/damage":      1,
+	"internal/memtest":     2,
 	"dump":                 2,
 	"pe":                   2,
 	"pdb":                  2,

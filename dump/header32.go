@@ -13,16 +13,16 @@ const header32Size = 0x1000
 // Win32/System/Diagnostics/Debug; dt nt!_DUMP_HEADER of a 32-bit kernel).
 // head holds at least header32Size bytes.
 func open32(r io.ReaderAt, size int64, head []byte) (*File, error) {
-	f := &File{Size: size, Arch: X86, Memory: mem.NewRanges(r, size, nil)}
+	f := &File{Size: size, Arch: X86, Memory: &mem.Ranges{}}
 	f.Header = header32(head)
-	f.Kind = kind(f.Header.DumpType, f.Header.Attributes)
+	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header32Size:])
 	f.Context = head[0x320 : 0x320+1200]
 	f.Exception = f.Arch.exceptionRecord(head[0x7d0 : 0x7d0+ExceptionRecord32Size])
 	f.checkHeader()
 	if f.Kind == Triage {
 		f.readTriage(r, head, header32Size)
 	} else {
-		f.noteHeaderOnly()
+		f.readWhole(r, head)
 	}
 	return f, nil
 }
