@@ -45,6 +45,7 @@ func (m *Machine) kernelSymbols(finder *symbols.Finder) {
 	}
 	m.layout.fromTypes(nt)
 	m.structures.types = nt
+	m.readBrokenDriver()
 }
 
 // Wanted identifies the module with an index.
@@ -134,12 +135,10 @@ func (r imageAt) ReadAt(p []byte, off int64) (int, error) {
 // imageInMemory is the image of a module as the dump holds it; nil if its headers
 // are not there.
 func (m *Machine) imageInMemory(index int) *pe.File {
-	mod := m.Modules[index]
-	image, err := pe.Open(imageAt{m.Memory, mod.Base}, int64(mod.Size), pe.InMemory)
-	if err != nil {
-		return nil
+	if m.whole() {
+		return m.images[index]
 	}
-	return image
+	return openImage(m.Memory, m.Modules[index].Base, int64(m.Modules[index].Size))
 }
 
 // What KDDEBUGGER_DATA64 (wdbgexts.h) points at, by the kernel's names for it.
