@@ -17,11 +17,12 @@ const (
 	kdbgTag                = 0x10
 	kdbgSize               = 0x14
 	kdbgKernelBase         = 0x18
-	kdbgLoadedModules      = 0x48 // PsLoadedModuleList
-	kdbgProcessHead        = 0x50 // PsActiveProcessHead
-	kdbgTimeIncrement      = 0x78 // KeTimeIncrement
-	kdbgBugCheckData       = 0x88 // KiBugCheckData
-	kdbgProcessorBlock     = 0x218
+	kdbgLoadedModules      = 0x48  // PsLoadedModuleList
+	kdbgProcessHead        = 0x50  // PsActiveProcessHead
+	kdbgTimeIncrement      = 0x78  // KeTimeIncrement
+	kdbgBugCheckData       = 0x88  // KiBugCheckData
+	kdbgBuildLab           = 0x208 // NtBuildLab
+	kdbgProcessorBlock     = 0x218 // KiProcessorBlock
 	kdbgUnloadedDrivers    = 0x220 // MmUnloadedDrivers
 	kdbgLastUnloadedDriver = 0x228
 

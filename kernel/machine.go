@@ -32,6 +32,7 @@ type Machine struct {
 	images      []*pe.File   // as Modules, as they lie in memory; nil: the headers are not there
 	processorAt mem.VA       // the KPRCB of the processor that crashed
 	stacks      []StackRange // of that processor and its thread
+	otherStacks []stackPart  // words of those that the stack pointer does not lie on
 	// kernelData is a stretch of the kernel image that holds variables, not code.
 	kernelData Span
 }

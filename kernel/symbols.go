@@ -102,16 +102,8 @@ func (m *Machine) Involved() []int {
 	for _, r := range m.HeaderRegisters() {
 		mark(mem.VA(r.Value))
 	}
-	width, stack := m.Arch.PointerSize(), m.Blocks.Stack
-	if m.User != nil {
-		stack = m.userStack()
-	}
-	for at := 0; at+width <= len(stack); at += width {
-		word := *field64(stack, at, m.Arch)
-		if m.Arch == dump.ARM64 {
-			word = unwind.StripARM64(word) // return addresses may be signed
-		}
-		mark(mem.VA(word))
+	for _, part := range m.stackParts() {
+		m.eachWord(part.b, mark)
 	}
 	var list []int
 	for i, yes := range in {
@@ -120,6 +112,18 @@ func (m *Machine) Involved() []int {
 		}
 	}
 	return list
+}
+
+// eachWord passes on the words of a stack, as return addresses.
+func (m *Machine) eachWord(stack []byte, yield func(mem.VA)) {
+	width := m.Arch.PointerSize()
+	for at := 0; at+width <= len(stack); at += width {
+		word := *field64(stack, at, m.Arch)
+		if m.Arch == dump.ARM64 {
+			word = unwind.StripARM64(word) // return addresses may be signed
+		}
+		yield(mem.VA(word))
+	}
 }
 
 // imageAt is the memory of the machine as an image's.

@@ -96,6 +96,53 @@ func (m *Machine) readStack() {
 	n, err := m.Memory.ReadAt(b, top)
 	m.noteError("stack", err)
 	m.Blocks.Stack, m.Blocks.StackTop = b[:n], top
+	m.otherStacks = m.readOtherStacks(m.stacks[i])
+}
+
+// stackPart is captured words of a stack.
+type stackPart struct {
+	start mem.VA
+	b     []byte
+}
+
+// stackParts are the words of the current thread's stacks: the one that the stack
+// pointer lies on from there, then the others.
+func (m *Machine) stackParts() []stackPart {
+	if m.User != nil {
+		return []stackPart{{b: m.userStack()}}
+	}
+	return append([]stackPart{{m.Blocks.StackTop, m.Blocks.Stack}}, m.otherStacks...)
+}
+
+// readOtherStacks reads of whole memory what else may hold callers: the thread's
+// stack, where the processor stands on another, and the program's.
+func (m *Machine) readOtherStacks(current StackRange) []stackPart {
+	var list []stackPart
+	for _, s := range m.stacks {
+		start := s.Start
+		if s.Kind == StackUser {
+			start = m.userStackPointer(s)
+		}
+		if s == current || s.Kind != StackThread && s.Kind != StackUser {
+			continue
+		}
+		b := make([]byte, min(s.End-start, maxStack))
+		n, _ := m.Memory.ReadAt(b, start) // a kernel dump lacks the program's
+		list = append(list, stackPart{start, b[:n]})
+	}
+	return list
+}
+
+// userStackPointer is where the program entered the kernel, as the trap frame of
+// its thread says; the stack's start if that is not known.
+func (m *Machine) userStackPointer(s StackRange) mem.VA {
+	at := m.object(m.Blocks.Thread).pointer(m.Field("_KTHREAD", "TrapFrame"))
+	if t, err := m.TrapFrameAt(at); err == nil && at != 0 && t.FromUser {
+		if sp, ok := t.Registers.SP(); ok && s.contains(mem.VA(sp)) {
+			return mem.VA(sp)
+		}
+	}
+	return s.Start
 }
 
 // object is a block as a structure.
