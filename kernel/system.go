@@ -44,7 +44,7 @@ func (m *Machine) BuildLab() string {
 		return ""
 	}
 	nt := m.Modules[0]
-	for _, run := range m.Memory.Runs() {
+	for _, run := range m.Runs {
 		if run.Address < nt.Base || run.Address >= nt.End() || run.Size > maxLab {
 			continue
 		}

@@ -77,10 +77,10 @@ func infoBlocks(t table, f *dump.File) {
 	t.row("Stack", "%d bytes from %s", len(b.Stack), b.StackTop)
 	t.row("KDDEBUGGER_DATA64", "%d bytes", len(b.DebuggerData))
 	total := uint64(0)
-	for _, r := range f.Memory.Runs() {
+	for _, r := range f.Runs {
 		total += r.Size
 	}
-	t.row("Memory", "%d ranges, %d bytes", len(f.Memory.Runs()), total)
+	t.row("Memory", "%d ranges, %d bytes", len(f.Runs), total)
 	if b.BrokenDriver != "" {
 		t.row("Driver named by Windows", "%s", b.BrokenDriver)
 	}
