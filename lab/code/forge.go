@@ -115,7 +115,7 @@ func Forge(arch string, top uint64, frames []Frame, initial Registers, fill func
 	s.begin(top)
 	forged := &Forged{}
 	for n, f := range frames {
-		placed, err := s.lay(arch, f, n > 0)
+		placed, err := s.lay(arch, f)
 		if err != nil {
 			name, _, _ := f.Image.Near(f.PC)
 			return nil, fmt.Errorf("frame %d, %s!%s: %w", n, f.Image.Name, name, err)
@@ -140,12 +140,12 @@ type span struct{ low, top uint64 }
 
 func (s *stack) begin(top uint64) { s.spans = append(s.spans, span{top, top}) }
 
-func (s *stack) lay(arch string, f Frame, called bool) (Placed, error) {
+func (s *stack) lay(arch string, f Frame) (Placed, error) {
 	switch {
 	case arch == "x64" && f.Image.Machine == machineX64:
 		return s.lay64(f)
 	case arch == "arm64" && f.Image.Machine == machineARM64:
-		return s.layARM64(f, called)
+		return s.layARM64(f)
 	}
 	return Placed{}, fmt.Errorf("an image of machine %#x on %q", f.Image.Machine, arch)
 }
