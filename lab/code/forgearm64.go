@@ -219,7 +219,7 @@ func allocations(n uint64) []codeARM64 {
 
 // layARM64 enters a function as a call or an exception does, and runs its prologue.
 func (s *stack) layARM64(f Frame) (Placed, error) {
-	fn, found := f.Image.function(f.PC)
+	fn, found := f.function()
 	var codes []codeARM64
 	if found {
 		var err error
@@ -231,7 +231,7 @@ func (s *stack) layARM64(f Frame) (Placed, error) {
 	trap := len(codes) > 0 && codes[0].trap
 	if trap {
 		p.TrapFrame = s.trapARM64(f)
-	} else {
+	} else if !f.Jumped {
 		s.regs.R[lrIndex] = s.regs.PC // what a call does
 	}
 	fresh, hasFP := s.prologueARM64(codes, (f.PC-fn.begin)/4)
