@@ -54,6 +54,9 @@ func (f *File) readWhole(r io.ReaderAt, head []byte) {
 		f.note("memory", "The map of the physical pages is missing or damaged (dump type %d): no memory can be read.", f.Header.DumpType)
 	}
 	f.openMemory(r)
+	if f.Kind == Full && f.Header.DumpType == 5 && f.pages.pages() < f.PhysicalPages-f.PhysicalPages/filtered {
+		f.Kind = Active
+	}
 	f.checkWritten(head)
 	f.readTagged(r, f.pages.end())
 }
@@ -69,6 +72,11 @@ func (f *File) checkWritten(head []byte) {
 		f.note("memory", "The dump should be %d bytes long and is %d: what Windows writes behind the memory is missing.", f.Header.RequiredSize, f.Size)
 	}
 }
+
+// filtered: where more than one page in 16 of the machine's memory is missing from
+// a bitmap of all memory, Windows left out what was not active. A little is missing
+// anyhow: memory of the secure kernel, bad pages.
+const filtered = 16
 
 // openMemory makes the readers over the page map.
 func (f *File) openMemory(r io.ReaderAt) {

@@ -331,7 +331,7 @@ func TestWhole_HostileSparse(t *testing.T) {
 	bitmap := make([]byte, 0x40)
 	copy(bitmap, "SDMPDUMP")
 	binary.LittleEndian.PutUint64(bitmap[0x20:], 1<<40)
-	binary.LittleEndian.PutUint64(bitmap[0x30:], 1<<42)
+	binary.LittleEndian.PutUint64(bitmap[0x30:], 1<<30)
 	ranges := make([]byte, 0x40)
 	put32(ranges, 0, 0x40)
 	copy(ranges[4:], "RDMPDUMP")
@@ -342,7 +342,7 @@ func TestWhole_HostileSparse(t *testing.T) {
 		pieces map[int64][]byte
 		most   uint64
 	}{
-		"bitmap": {map[int64][]byte{0: header, 0x2000: bitmap}, 640 << 20},
+		"bitmap": {map[int64][]byte{0: header, 0x2000: bitmap}, 160 << 20},
 		"ranges": {map[int64][]byte{0: header, 0x2000: ranges}, 4 << 20},
 		"tagged": {map[int64][]byte{0: newWhole(mem.PagingX64, 1, runs).header(), 0x2000 + int64(pages)*mem.PageSize: blob}, 4 << 20},
 	} {
