@@ -14,6 +14,7 @@ const (
 	maxPages      = 1 << 32 // 16 TiB of physical addresses: a bitmap of 512 MiB
 	maxPageRanges = 1 << 23 // of an RDMP dump: 8 Mi holes in 64 GiB
 	maxRunSize    = 1 << 40 // pages: more than any processor addresses
+	maxOffset     = 1 << 61 // in the file, bytes: sums of it and a run do not overflow
 )
 
 // wholeLayout says where a width keeps what of whole-memory dumps.
@@ -92,10 +93,7 @@ func (f *File) openMemory(r io.ReaderAt) {
 // countPages counts the pages of the file, and notes what its end cuts off.
 func (f *File) countPages() {
 	total := f.pages.pages()
-	for r := range f.PhysicalRuns() {
-		f.Pages += r.Size / mem.PageSize
-	}
-	if f.Pages < total {
+	if f.Pages = f.pages.within(f.Size); f.Pages < total {
 		f.Truncated = true
 		f.note("memory", "The file is cut: %d of %d pages are there.", f.Pages, total)
 	}
