@@ -17,7 +17,8 @@ var layers = map[string]int{
 	"win":                  0,
 	"internal/le":          0,
 	"internal/corpus":      0,
-	"lab":                  0,
+	"lab/ram":              0,
+	"lab":                  1,
 	"undname":              0,
 	"disasm":               0,
 	"mem":                  1,
@@ -39,7 +40,7 @@ var layers = map[string]int{
 }
 
 // standalone packages import nothing of ours.
-var standalone = map[string]bool{"report": true, "win": true, "internal/le": true, "lab": true, "undname": true, "disasm": true}
+var standalone = map[string]bool{"report": true, "win": true, "internal/le": true, "lab/ram": true, "undname": true, "disasm": true}
 
 func TestLayers(t *testing.T) {
 	seen := map[string]bool{}
@@ -76,6 +77,8 @@ func checkImport(t *testing.T, path, pkg string, layer int, imported string) {
 		t.Errorf("%s imports %s, which is not in the table of layers", path, imported)
 	case standalone[pkg]:
 		t.Errorf("%s: package %s stands alone, but imports %s", path, pkg, imported)
+	case strings.HasPrefix(pkg, "lab") && !strings.HasPrefix(imported, "lab/"):
+		t.Errorf("%s: the fault lab shares nothing with the readers, but imports %s", path, imported)
 	case theirs >= layer:
 		t.Errorf("%s (layer %d) imports %s (layer %d)", path, layer, imported, theirs)
 	}

@@ -72,7 +72,12 @@ type File struct {
 	PhysicalPages uint64             // of the machine, where the header says; else 0
 
 	pages pageMap
+	head  []byte // the header, as it stands in the file
 }
+
+// Head is the dump's header as it stands in the file: a DUMP_HEADER64 or a
+// DUMP_HEADER; nil for user-mode minidumps. The caller must not change it.
+func (f *File) Head() []byte { return f.head }
 
 // setRuns makes runs of captured memory the file's Memory.
 func (f *File) setRuns(r io.ReaderAt, runs []mem.Range) {
@@ -189,6 +194,8 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 		return open64(r, size, head)
 	case what.User:
 		return openMinidump(r, size, head)
+	case isELFCore(head):
+		return openELF(r, size, head)
 	}
 	return nil, &FormatError{What: what.Text}
 }

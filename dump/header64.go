@@ -32,22 +32,29 @@ const (
 // microsoft/windows-rs Win32/System/Diagnostics/Debug). head holds at least
 // header64Size bytes.
 func open64(r io.ReaderAt, size int64, head []byte) (*File, error) {
-	f := &File{Size: size, Arch: arch(le.U32(head, 0x30)), Memory: &mem.Ranges{}}
-	if f.Arch == "" {
-		f.Arch = X64
-		f.note("header", "The machine type 0x%x is not known; x64 is assumed.", le.U32(head, 0x30))
-	}
-	f.Header = header64(head)
-	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header64Size:])
-	f.Context = head[0x348 : 0x348+3000]
-	f.Exception = f.Arch.exceptionRecord(head[0xf00:0xf98])
-	f.checkHeader()
+	f := newFile64(size, head)
 	if f.Kind == Triage {
 		f.readTriage(r, head, header64Size)
 	} else {
 		f.readWhole(r, head)
 	}
 	return f, nil
+}
+
+// newFile64 decodes what stands in the header alone.
+func newFile64(size int64, head []byte) *File {
+	f := &File{Size: size, Arch: arch(le.U32(head, 0x30)), Memory: &mem.Ranges{}}
+	if f.Arch == "" {
+		f.Arch = X64
+		f.note("header", "The machine type 0x%x is not known; x64 is assumed.", le.U32(head, 0x30))
+	}
+	f.head = head[:header64Size:header64Size]
+	f.Header = header64(head)
+	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header64Size:])
+	f.Context = head[0x348 : 0x348+3000]
+	f.Exception = f.Arch.exceptionRecord(head[0xf00:0xf98])
+	f.checkHeader()
+	return f
 }
 
 // headerLayout says where a header keeps CONTEXT and exception record, bytes.

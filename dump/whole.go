@@ -54,6 +54,20 @@ func (f *File) readWhole(r io.ReaderAt, head []byte) {
 		f.note("memory", "The map of the physical pages is missing or damaged (dump type %d): no memory can be read.", f.Header.DumpType)
 	}
 	f.openMemory(r)
+	f.checkWritten(head)
+	f.readTagged(r, f.pages.end())
+}
+
+// checkWritten notes what the header says of how the dump was written.
+func (f *File) checkWritten(head []byte) {
+	status := le.U32(head, map[bool]int{true: 0xf9c, false: 0x1048}[f.Arch == X86])
+	if status != 0 && status != unset {
+		f.note("header", "Windows notes that writing the dump ended with status 0x%x.", status)
+	}
+	if !f.Truncated && f.Header.RequiredSize > uint64(f.Size) {
+		f.Truncated = true
+		f.note("memory", "The dump should be %d bytes long and is %d: what Windows writes behind the memory is missing.", f.Header.RequiredSize, f.Size)
+	}
 }
 
 // openMemory makes the readers over the page map.
@@ -81,7 +95,7 @@ func (f *File) countPages() {
 
 // paging tells the format of the page tables.
 func (f *File) paging() mem.Paging {
-	p := mem.Paging{Limit: f.physicalLimit(), OldPageFile: f.Header.Build < 10240}
+	p := mem.Paging{Limit: f.physicalLimit(), OldPageFile: f.Header.Build < 17763}
 	switch {
 	case f.Arch == ARM64:
 		p.Kind = mem.PagingARM64

@@ -27,12 +27,12 @@ type whole struct {
 type form int
 
 const (
-	runs      form = iota // in the header
-	sdmp                  // a bitmap, as Windows 8 and later write it
-	fdmp                  // the same of all memory
-	oldSDMP               // a bitmap, as Windows 7 wrote it
-	rdmp                  // ranges of pages
-	elfHeader             // an ELF core with a header in its notes
+	runs    form = iota // in the header
+	sdmp                // a bitmap, as Windows 8 and later write it
+	fdmp                // the same of all memory
+	oldSDMP             // a bitmap, as Windows 7 wrote it
+	rdmp                // ranges of pages
+	elfCore             // an ELF core with a header in its notes
 )
 
 func (f form) String() string {
@@ -65,6 +65,9 @@ func (w *whole) moduleList() mem.VA {
 	return 0x82345010
 }
 
+// debuggerData is KdDebuggerDataBlock of the fixtures.
+func (w *whole) debuggerData() mem.VA { return w.moduleList() + 0x10000 }
+
 // header is a DUMP_HEADER or DUMP_HEADER64: fields over PAGE.
 func (w *whole) header() []byte {
 	b := bytes.Repeat([]byte("PAGE"), w.headerSize()/4)
@@ -79,7 +82,12 @@ func (w *whole) header() []byte {
 		b[0x5c] = map[bool]byte{true: 1}[w.pae]
 	}
 	put32(b, machine, w.arch)
-	put32(b, code, 0xd1)
+	if w.form != elfCore { // the driver made the header before the crash
+		put32(b, code, 0xd1)
+	} else {
+		put32(b, code, 0)
+	}
+	w.put(b, 0x60, 0x80, uint64(w.debuggerData()))
 	put32(b, kind, w.dumpType)
 	put32(b, attributes, w.attributes)
 	list := w.memory.Runs()
@@ -108,6 +116,8 @@ func (w *whole) bytes() []byte {
 		b = append(b, w.bitmap(pages, count)...)
 	case rdmp:
 		b = append(b, w.ranges(count)...)
+	case elfCore:
+		b = w.elf(b)
 	}
 	for _, n := range pages {
 		b = append(b, w.memory.Page(mem.PA(n*mem.PageSize))...)
@@ -139,6 +149,37 @@ func (w *whole) bitmap(pages []uint64, count uint64) []byte {
 		b[head+int(n/8)] |= 1 << (n % 8)
 	}
 	return b
+}
+
+// elf is an ELF core up to the first page: its header, program headers, and notes
+// of a processor and of the dump header.
+func (w *whole) elf(header []byte) []byte {
+	list := w.memory.Runs()
+	note := func(name string, kind uint32, data []byte) []byte {
+		b := words32(uint32(len(name)+1), uint32(len(data)), kind)
+		b = append(b, name...)
+		b = append(b, make([]byte, 4-len(name)%4)...)
+		return append(b, append(data, make([]byte, -len(data)&3)...)...)
+	}
+	notes := append(note("CORE", 1, make([]byte, 333)), note("VMCOREINFO", 0, header)...)
+	at := 0x40 + 0x38*(len(list)+1)
+	b := make([]byte, at)
+	copy(b, "\x7fELF\x02\x01\x01")
+	b[0x10], b[0x12], b[0x20], b[0x36] = 4, 62, 0x40, 0x38
+	binary.LittleEndian.PutUint16(b[0x38:], uint16(len(list)+1))
+	segment := func(i int, kind uint32, off, pa, size uint64) {
+		put32(b, 0x40+0x38*i, kind)
+		for field, v := range map[int]uint64{8: off, 0x18: pa, 0x20: size, 0x28: size} {
+			binary.LittleEndian.PutUint64(b[0x40+0x38*i+field:], v)
+		}
+	}
+	segment(0, 4, uint64(at), 0, uint64(len(notes)))
+	off := uint64(at + len(notes))
+	for i, r := range list {
+		segment(i+1, 1, off, r[0]*mem.PageSize, r[1]*mem.PageSize)
+		off += r[1] * mem.PageSize
+	}
+	return append(b, notes...)
 }
 
 // ranges is an RDMP header with its ranges, up to the first page.
@@ -195,10 +236,22 @@ func newWhole(kind mem.PagingKind, dumpType uint32, f form) *wholeCase {
 	for _, chunk := range c.chunks {
 		tables.Place(chunk.Address, chunk.Data)
 	}
+	c.placeDebuggerData(tables)
 	for _, n := range []uint64{1, 2, 0x7f, 0x80, 0x3ff, 0x400, 0x401, 0x1fff, 0x2000, 0x4321} { // pages that nothing maps
 		m.Put(mem.PA(n*mem.PageSize), fill(n, mem.PageSize))
 	}
 	return c
+}
+
+// placeDebuggerData puts a KDDEBUGGER_DATA64 there that leads to KiBugCheckData.
+func (c *wholeCase) placeDebuggerData(tables *memtest.Tables) {
+	b := make([]byte, 0x200)
+	copy(b[0x10:], "KDBG")
+	binary.LittleEndian.PutUint64(b[0x88:], uint64(c.debuggerData()+0x100))
+	for i, v := range []uint64{0xd1, 8, 2, 1, 0xf} {
+		c.put(b[0x100:], 4*i, 8*i, v)
+	}
+	tables.Place(c.debuggerData(), b)
 }
 
 func fill(seed uint64, n int) []byte {
@@ -215,10 +268,10 @@ func wholeCases() []*wholeCase {
 	var list []*wholeCase
 	for _, kind := range []mem.PagingKind{mem.PagingX64, mem.PagingLA57, mem.PagingARM64} {
 		list = append(list, newWhole(kind, 1, runs), newWhole(kind, 5, fdmp), newWhole(kind, 6, sdmp), newWhole(kind, 2, oldSDMP),
-			newWhole(kind, 8, rdmp), newWhole(kind, 9, rdmp), newWhole(kind, 0xa, rdmp))
+			newWhole(kind, 8, rdmp), newWhole(kind, 9, rdmp), newWhole(kind, 0xa, rdmp), newWhole(kind, 1, elfCore))
 	}
 	for _, kind := range []mem.PagingKind{mem.PagingX86, mem.PagingPAE} {
-		list = append(list, newWhole(kind, 1, runs), newWhole(kind, 5, fdmp), newWhole(kind, 6, sdmp), newWhole(kind, 2, oldSDMP))
+		list = append(list, newWhole(kind, 1, runs), newWhole(kind, 5, fdmp), newWhole(kind, 6, sdmp), newWhole(kind, 2, oldSDMP), newWhole(kind, 1, elfCore))
 	}
 	return list
 }

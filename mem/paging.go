@@ -18,16 +18,16 @@ const (
 // and plain software entries.
 type Paging struct {
 	Kind PagingKind
-	// InvalidPteMask is MiState.Hardware.InvalidPteMask of an x64 kernel (Windows
-	// 10 1803 and later): bits that are set in an entry which is not valid, unless
+	// InvalidPteMask is MiState.Hardware.InvalidPteMask of an x64 kernel from build
+	// 17763 on: bits that are set in an entry which is not valid, unless
 	// its SwizzleBit is. 0: not known or not used.
 	InvalidPteMask uint64
 	// Limit is where physical memory ends. A transition entry that points behind
 	// it has bits of InvalidPteMask: they are cut off even when the mask is not
 	// known. 0: not known.
 	Limit PA
-	// OldPageFile: the number of the page file stands in bits 1 to 4, as before
-	// Windows 10.
+	// OldPageFile: the number of the page file stands in bits 1 to 4, and there is
+	// no SwizzleBit, as before build 17763 (not on ARM64).
 	OldPageFile bool
 }
 
@@ -51,8 +51,8 @@ type PageInfo struct {
 	PTE   uint64 // the entry as it stands in the table
 	Entry PA     // where it stands
 	Level int    // of its table: 1 for 4 KiB pages; for State Unmapped and the like, where the walk ended
-	Base  PA     // the page; for Valid and Transition
-	Size  uint64 // of the page, bytes
+	Base  PA     // the page; for Valid and Transition, and for Prototype where the page is in memory
+	Size  uint64 // of the page, bytes; 0: there is none
 	// What all levels allow. An entry that is not valid allows nothing.
 	Writable, Executable, User bool
 	PageFile                   uint8  // its number; for PagedOut
@@ -197,7 +197,7 @@ const (
 // software decodes an entry that is not valid: MMPTE_SOFTWARE, MMPTE_TRANSITION
 // or MMPTE_PROTOTYPE (dt, 19041 x64 and x86, 26100 ARM64).
 func (p Paging) software(pte uint64) entry {
-	if p.InvalidPteMask != 0 && pte&softSwizzle == 0 && p.Kind != PagingARM64 && p.Kind != PagingX86 {
+	if p.InvalidPteMask != 0 && pte&softSwizzle == 0 && !p.OldPageFile && p.Kind != PagingARM64 && p.Kind != PagingX86 {
 		pte &^= p.InvalidPteMask
 	}
 	switch {
