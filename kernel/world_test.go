@@ -62,6 +62,8 @@ func (r *ram) put(root mem.PA, va mem.VA, b []byte) {
 // world is a machine to open: what a test changes before it does.
 type world struct {
 	tb      testing.TB
+	arch    dump.Arch
+	pc, sp  int // where a CONTEXT holds them
 	ram     ram
 	root    mem.PA // of the System process
 	user    mem.PA // of notmyfault64.exe
@@ -123,6 +125,13 @@ func newWorld(tb testing.TB, column string) *world {
 		tb: tb, ram: ram{pages: map[mem.PA]*[mem.PageSize]byte{}}, field: layoutOf(tb, column), heap: 0xffffa000_00000000,
 		nt: 0xfffff800_10000000, myfault: 0xfffff800_20000000, kdbg: map[int]uint64{}, sizes: map[int]uint16{},
 		stack: stackTop, dpcStack: 0xffffbd00_00026000, context: make([]byte, 3000), peb: 0x2000000,
+	}
+	w.arch, w.pc, w.sp = dump.X64, 0xf8, 0x98
+	if strings.HasPrefix(column, "arm64") {
+		w.arch, w.pc, w.sp = dump.ARM64, 0x108, 0x100
+	}
+	if _, ok := w.field["_KPRCB ProcessorState.ContextFrame"]; !ok { // triage_arm64.dmp's own block says so
+		w.field["_KPRCB ProcessorState.ContextFrame"] = 0x360
 	}
 	w.root = w.ram.page()
 	w.ram.at(w.root, w.heap) // so that both roots share what is below the upper half's entries
@@ -265,7 +274,9 @@ func (w *world) makeProcesses() {
 	w.putVA(w.notmyfault+w.at("_EPROCESS SeAuditProcessCreationInfo"), name)
 	session := w.alloc(0x100)
 	w.put32(session+8, 1)
-	w.putVA(w.notmyfault+w.at("_EPROCESS Session"), session)
+	if at, ok := w.field["_EPROCESS Session"]; ok {
+		w.putVA(w.notmyfault+mem.VA(at), session)
+	}
 	w.makeHandles()
 	w.makePEB()
 
@@ -315,6 +326,7 @@ func (w *world) makePEB() {
 	w.putVA(w.peb+w.at("_PEB ProcessParameters"), parameters)
 	w.put(parameters, make([]byte, 0x100))
 	w.textAt(parameters+w.at("_RTL_USER_PROCESS_PARAMETERS CommandLine"), `notmyfault64.exe /crash`, 0x2103000)
+	w.put32(w.peb+w.at("_PEB SessionId"), 1)
 	w.putVA(w.peb+w.at("_PEB Ldr"), ldr)
 	w.put(ldr, make([]byte, 0x60))
 	for i, name := range []string{"notmyfault64.exe", "ntdll.dll"} {
@@ -361,11 +373,11 @@ func (w *world) makeProcessors() {
 		w.putVA(t+w.at("_KTHREAD StackBase"), base)
 	}
 	w.rip, w.rsp = w.nt+0x3000, w.stack-0x800
-	put64(w.context, 0xf8, uint64(w.rip))
-	put64(w.context, 0x98, uint64(w.rsp))
+	put64(w.context, w.pc, uint64(w.rip))
+	put64(w.context, w.sp, uint64(w.rsp))
 	frame := w.prcbs[1] + w.at("_KPRCB ProcessorState.ContextFrame")
-	w.putVA(frame+0xf8, w.rip)
-	w.putVA(frame+0x98, w.rsp)
+	w.putVA(frame+mem.VA(w.pc), w.rip)
+	w.putVA(frame+mem.VA(w.sp), w.rsp)
 	w.makeDPCs()
 }
 
@@ -437,7 +449,10 @@ func (w *world) dumpFile() *dump.File {
 }
 
 func (w *world) bareFile() *dump.File {
-	f := &dump.File{Kind: dump.Full, Arch: dump.X64, Header: w.header, Context: w.context, Physical: &w.ram}
+	f := &dump.File{Kind: dump.Full, Arch: w.arch, Header: w.header, Context: w.context, Physical: &w.ram}
+	if w.arch == dump.ARM64 { // its entries are read alike, as far as the machine's go
+		f.Paging.Kind = mem.PagingARM64
+	}
 	f.Memory = f.Space(w.header.DirectoryTable)
 	return f
 }
