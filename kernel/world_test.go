@@ -12,13 +12,13 @@ import (
 	"bugcheck/mem"
 )
 
-// ram is the physical memory of a small machine, with page tables of x64.
-type ram struct {
+// pageMap is the physical memory of a small machine, with page tables of x64.
+type pageMap struct {
 	pages map[mem.PA]*[mem.PageSize]byte
 	next  mem.PA
 }
 
-func (r *ram) ReadPhysical(p []byte, pa mem.PA) (int, error) {
+func (r *pageMap) ReadPhysical(p []byte, pa mem.PA) (int, error) {
 	done := 0
 	for done < len(p) {
 		at := pa + mem.PA(done)
@@ -31,14 +31,14 @@ func (r *ram) ReadPhysical(p []byte, pa mem.PA) (int, error) {
 	return done, nil
 }
 
-func (r *ram) page() mem.PA {
+func (r *pageMap) page() mem.PA {
 	r.next += mem.PageSize
 	r.pages[r.next] = &[mem.PageSize]byte{}
 	return r.next
 }
 
 // at is the page that va is mapped to under a root; it is made where there is none.
-func (r *ram) at(root mem.PA, va mem.VA) *[mem.PageSize]byte {
+func (r *pageMap) at(root mem.PA, va mem.VA) *[mem.PageSize]byte {
 	table := root
 	for shift := 39; shift >= 12; shift -= 9 {
 		entry := r.pages[table][uint64(va)>>shift&0x1ff*8:]
@@ -52,7 +52,7 @@ func (r *ram) at(root mem.PA, va mem.VA) *[mem.PageSize]byte {
 	return r.pages[table]
 }
 
-func (r *ram) put(root mem.PA, va mem.VA, b []byte) {
+func (r *pageMap) put(root mem.PA, va mem.VA, b []byte) {
 	for len(b) > 0 {
 		n := copy(r.at(root, va)[va%mem.PageSize:], b)
 		va, b = va+mem.VA(n), b[n:]
@@ -64,7 +64,7 @@ type world struct {
 	tb      testing.TB
 	arch    dump.Arch
 	pc, sp  int // where a CONTEXT holds them
-	ram     ram
+	ram     pageMap
 	root    mem.PA // of the System process
 	user    mem.PA // of notmyfault64.exe
 	field   map[string]int
@@ -122,7 +122,7 @@ func layoutOf(tb testing.TB, column string) map[string]int {
 // while notmyfault64.exe ran.
 func newWorld(tb testing.TB, column string) *world {
 	w := &world{
-		tb: tb, ram: ram{pages: map[mem.PA]*[mem.PageSize]byte{}}, field: layoutOf(tb, column), heap: 0xffffa000_00000000,
+		tb: tb, ram: pageMap{pages: map[mem.PA]*[mem.PageSize]byte{}}, field: layoutOf(tb, column), heap: 0xffffa000_00000000,
 		nt: 0xfffff800_10000000, myfault: 0xfffff800_20000000, kdbg: map[int]uint64{}, sizes: map[int]uint16{},
 		stack: stackTop, dpcStack: 0xffffbd00_00026000, context: make([]byte, 3000), peb: 0x2000000,
 	}
