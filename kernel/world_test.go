@@ -320,24 +320,36 @@ func (w *world) makeHandles() {
 
 // makePEB gives it a command line and two modules.
 func (w *world) makePEB() {
-	const parameters, ldr, entries = 0x2100000, 0x2101000, 0x2102000
+	const parameters = 0x2100000
 	w.putVA(w.notmyfault+w.at("_EPROCESS Peb"), w.peb)
 	w.put(w.peb, make([]byte, 0x400))
 	w.putVA(w.peb+w.at("_PEB ProcessParameters"), parameters)
 	w.put(parameters, make([]byte, 0x100))
-	w.textAt(parameters+w.at("_RTL_USER_PROCESS_PARAMETERS CommandLine"), `notmyfault64.exe /crash`, 0x2103000)
+	w.textAt(parameters+w.at("_RTL_USER_PROCESS_PARAMETERS CommandLine"), `notmyfault64.exe /crash`, 0x2110000)
 	w.put32(w.peb+w.at("_PEB SessionId"), 1)
 	w.putVA(w.peb+w.at("_PEB Ldr"), ldr)
 	w.put(ldr, make([]byte, 0x60))
-	for i, name := range []string{"notmyfault64.exe", "ntdll.dll"} {
-		e := mem.VA(entries + 0x200*i)
+	w.program("notmyfault64.exe", "ntdll.dll")
+}
+
+const ldr = 0x2101000
+
+// programAt is where a module of the program lies.
+func programAt(i int) mem.VA { return 0x140000000 + mem.VA(i)<<32 }
+
+// program lists the program's modules in its PEB.
+func (w *world) program(names ...string) {
+	var entries []mem.VA
+	for i, name := range names {
+		e := mem.VA(0x2102000 + 0x200*i)
 		w.put(e, make([]byte, 0xa0))
-		w.putVA(e+0x30, 0x140000000+mem.VA(i)<<32)
+		w.putVA(e+0x30, programAt(i))
 		w.put32(e+0x40, 0x10000)
 		w.textAt(e+0x48, `C:\tools\`+name, e+0x100)
 		w.textAt(e+0x58, name, e+0x180)
+		entries = append(entries, e)
 	}
-	w.link(ldr+w.at("_PEB_LDR_DATA InLoadOrderModuleList"), entries, entries+0x200)
+	w.link(ldr+w.at("_PEB_LDR_DATA InLoadOrderModuleList"), entries...)
 }
 
 func (w *world) thread(process mem.VA, id uint64, state byte) mem.VA {
