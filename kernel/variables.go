@@ -10,28 +10,31 @@ import (
 // Fields of KDDEBUGGER_DATA64 (wdbgexts.h) that hold the address of one of the
 // kernel's variables. Since Windows 10 the memory manager's own are mostly zero.
 const (
-	kdbgResources      = 0x60  // ExpSystemResourcesList
-	kdbgRootDirectory  = 0x98  // ObpRootDirectoryObject
-	kdbgPfnDatabase    = 0xc0  // MmPfnDatabase
-	kdbgPagingFiles    = 0xe0  // MmNumberOfPagingFiles
-	kdbgPhysicalPages  = 0xf8  // MmNumberOfPhysicalPages
-	kdbgNonPagedMax    = 0x100 // MmMaximumNonPagedPoolInBytes
-	kdbgPagedSize      = 0x140 // MmSizeOfPagedPoolInBytes
-	kdbgCommitLimit    = 0x148 // MmTotalCommitLimit
-	kdbgCommitted      = 0x150 // MmTotalCommittedPages
-	kdbgSharedCommit   = 0x158 // MmSharedCommit
-	kdbgPagedCommit    = 0x170 // MmPagedPoolCommit
-	kdbgZeroedList     = 0x180 // MmZeroedPageListHead
-	kdbgFreeList       = 0x188 // MmFreePageListHead
-	kdbgStandbyList    = 0x190 // MmStandbyPageListHead
-	kdbgModifiedList   = 0x198 // MmModifiedPageListHead
-	kdbgNoWriteList    = 0x1a0 // MmModifiedNoWritePageListHead
-	kdbgAvailable      = 0x1a8 // MmAvailablePages
-	kdbgPoolTrackTable = 0x1b8 // PoolTrackTable
-	kdbgAllocated      = 0x250 // MmAllocatedNonPagedPool
-	kdbgPeakCommitment = 0x258 // MmPeakCommitment
-	kdbgPhysicalMemory = 0x270 // MmPhysicalMemoryBlock
-	kdbgOnlySymbols    = -1    // a variable that the debugger data block does not name
+	kdbgResources         = 0x60  // ExpSystemResourcesList
+	kdbgRootDirectory     = 0x98  // ObpRootDirectoryObject
+	kdbgPfnDatabase       = 0xc0  // MmPfnDatabase
+	kdbgPhysicalPages     = 0xf8  // MmNumberOfPhysicalPages
+	kdbgNonPagedMax       = 0x100 // MmMaximumNonPagedPoolInBytes
+	kdbgPagedSize         = 0x140 // MmSizeOfPagedPoolInBytes
+	kdbgCommitLimit       = 0x148 // MmTotalCommitLimit
+	kdbgCommitted         = 0x150 // MmTotalCommittedPages
+	kdbgSharedCommit      = 0x158 // MmSharedCommit
+	kdbgProcessCommit     = 0x168 // MmProcessCommit
+	kdbgPagedCommit       = 0x170 // MmPagedPoolCommit
+	kdbgZeroedList        = 0x180 // MmZeroedPageListHead
+	kdbgFreeList          = 0x188 // MmFreePageListHead
+	kdbgStandbyList       = 0x190 // MmStandbyPageListHead
+	kdbgModifiedList      = 0x198 // MmModifiedPageListHead
+	kdbgNoWriteList       = 0x1a0 // MmModifiedNoWritePageListHead
+	kdbgAvailable         = 0x1a8 // MmAvailablePages
+	kdbgResidentAvailable = 0x1b0 // MmResidentAvailablePages
+	kdbgPoolTrackTable    = 0x1b8 // PoolTrackTable
+	kdbgAllocated         = 0x250 // MmAllocatedNonPagedPool
+	kdbgPeakCommitment    = 0x258 // MmPeakCommitment
+	kdbgCommitMaximum     = 0x260 // MmTotalCommitLimitMaximum
+	kdbgPhysicalMemory    = 0x270 // MmPhysicalMemoryBlock
+	kdbgBehindVariables   = 0x278 // the first field behind those
+	kdbgOnlySymbols       = -1    // a variable that the debugger data block does not name
 )
 
 // inDebuggerData is the address that a field of the debugger data block holds.
