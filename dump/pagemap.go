@@ -122,52 +122,58 @@ const rankBits = 512
 
 // bitmap has a bit a page; the pages that are set stand in the file in order.
 type bitmap struct {
-	bits  []byte   // whole entries of the rank directory
+	words []uint64 // whole entries of the rank directory
 	rank  []uint64 // bits set before each; one more entry than there are: all
 	limit uint64   // pages that have a bit
 	off   int64    // of the first page in the file
 }
 
-// newBitmap counts the bits; limit is how many of b stand for pages.
-func newBitmap(b []byte, limit uint64, off int64) *bitmap {
-	const step = rankBits / 8
-	if over := len(b) % step; over != 0 {
-		b = append(b, make([]byte, step-over)...)
-	}
-	for i := limit; i < uint64(len(b))*8 && i < limit+rankBits; i++ {
-		b[i/8] &^= 1 << (i % 8)
-	}
-	m := &bitmap{bits: b, rank: make([]uint64, len(b)/step+1), limit: limit, off: off}
-	total := uint64(0)
-	for i := range len(b) / step {
-		m.rank[i] = total
-		for at := i * step; at < (i+1)*step; at += 8 {
-			total += uint64(bits.OnesCount64(le.U64(b, at)))
+// newBitmap reads the bits of limit pages, a piece at a time, and counts them.
+// Where r ends before, so does the map.
+func newBitmap(r io.Reader, limit uint64, off int64) *bitmap {
+	blocks := (limit + rankBits - 1) / rankBits
+	m := &bitmap{words: make([]uint64, blocks*rankBits/64), rank: make([]uint64, blocks+1), limit: limit, off: off}
+	var piece [64 << 10]byte
+	for at := uint64(0); at < limit; {
+		n, err := io.ReadFull(r, piece[:min(uint64(len(piece)), (limit-at+7)/8)])
+		clear(piece[n : (n+7)&^7])
+		for i := 0; i < n; i += 8 {
+			m.words[at/64] = le.U64(piece[:], i)
+			at += 64
+		}
+		if err != nil {
+			m.limit = min(limit, at-uint64(-n&7)*8)
+			break
 		}
 	}
-	m.rank[len(m.rank)-1] = total
+	if over := m.limit % 64; over != 0 {
+		m.words[m.limit/64] &= 1<<over - 1
+	}
+	for i := range blocks {
+		n := m.rank[i]
+		for _, w := range m.words[i*8 : i*8+8] {
+			n += uint64(bits.OnesCount64(w))
+		}
+		m.rank[i+1] = n
+	}
 	return m
 }
 
 // word is the word with the bit of a page, that bit lowest.
-func (m *bitmap) word(page uint64) uint64 {
-	return le.U64(m.bits, int(page/64*8)) >> (page % 64)
-}
+func (m *bitmap) word(page uint64) uint64 { return m.words[page/64] >> (page % 64) }
 
 func (m *bitmap) find(page, most uint64) (int64, uint64) {
 	if page >= m.limit {
 		return 0, 0
 	}
-	w := m.word(page)
-	if w&1 == 0 {
+	last := m.words[page/64]
+	if last>>(page%64)&1 == 0 {
 		return 0, 0
 	}
-	n := m.rank[page/rankBits]
-	at := int(page / rankBits * (rankBits / 8))
-	for ; at < int(page/64*8); at += 8 {
-		n += uint64(bits.OnesCount64(le.U64(m.bits, at)))
+	n := m.rank[page/rankBits] + uint64(bits.OnesCount64(last&(1<<(page%64)-1)))
+	for _, w := range m.words[page/rankBits*8 : page/64] {
+		n += uint64(bits.OnesCount64(w))
 	}
-	n += uint64(bits.OnesCount64(le.U64(m.bits, at) & (1<<(page%64) - 1)))
 	off := m.off + int64(n*mem.PageSize)
 	if most <= 1 {
 		return off, most
@@ -265,6 +271,16 @@ func (f *File) PhysicalRuns() iter.Seq[PhysicalRun] {
 			}
 		}
 	}
+}
+
+// PageOffset is where in the file the page of physical memory with pa in it
+// stands; false if the file does not hold it.
+func (f *File) PageOffset(pa mem.PA) (int64, bool) {
+	if f.pages == nil {
+		return 0, false
+	}
+	off, n := f.pages.find(uint64(pa/mem.PageSize), 1)
+	return off, n > 0 && off < f.Size
 }
 
 // Space is the address space of the process whose KPROCESS.DirectoryTableBase is

@@ -2,6 +2,7 @@ package dump_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"bugcheck/dump"
@@ -49,10 +50,18 @@ func checkRuns(t *testing.T, f *dump.File, m *memtest.Memory) {
 		}
 		i++
 	}
+	for _, n := range m.Numbers() {
+		off, ok := f.PageOffset(mem.PA(n*mem.PageSize + 0x123))
+		if _, behind := f.PageOffset(mem.PA((n + 1) * mem.PageSize)); !ok || off <= 0 || behind != hasPage(m, n+1) {
+			t.Errorf("page %#x at %#x, %v; the one behind it %v", n, off, ok, behind)
+		}
+	}
 	if i != len(want) {
 		t.Errorf("%d runs, want %d", i, len(want))
 	}
 }
+
+func hasPage(m *memtest.Memory, n uint64) bool { return slices.Contains(m.Numbers(), n) }
 
 // A page of another process is found by its own root.
 func TestFile_Space(t *testing.T) {

@@ -56,9 +56,7 @@ func (f *File) readBitmap(r io.ReaderAt, b []byte, l wholeLayout) pageMap {
 		f.note("memory", "The first page cannot stand at offset 0x%x; it is looked for behind the bitmap, at 0x%x.", p.pages, guess)
 		p.pages = guess
 	}
-	data := make([]byte, size, size+rankBits/8)
-	n, _ := r.ReadAt(data, start)
-	m := newBitmap(data[:n], min(p.bits, uint64(n)*8), int64(p.pages))
+	m := newBitmap(io.NewSectionReader(r, start, int64(size)), p.bits, int64(p.pages))
 	f.compareCount(p.present, m.pages())
 	return m
 }

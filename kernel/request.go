@@ -25,7 +25,7 @@ const (
 	fileType               = 5 // IO_TYPE_FILE
 	fileDevice             = 0x8
 	fileRelated            = 0x40
-	fileName               = 0x58
+	fileObjectName         = 0x58
 	fileSize               = 0xd8
 	kdbgIrpList            = 0x34c // OffsetEThreadIrpList
 	maxLocations           = 127   // IRP.StackCount is a CHAR
@@ -224,7 +224,7 @@ func (m *Machine) FileObject(va mem.VA) (FileObject, error) {
 		if at == va {
 			f.Device = mem.VA(le.U64(b, fileDevice))
 		}
-		name := m.unicodeString(at + fileName)
+		name := m.unicodeString(at + fileObjectName)
 		f.Name = joinPath(name, f.Name)
 		if len(name) > 0 && name[0] == '\\' {
 			break

@@ -11,10 +11,51 @@ import (
 )
 
 // structures says where fields stand in this kernel's structures: its symbols
-// know, else the table of public layouts does.
+// know, else the table of public layouts does, else the debugger data block.
 type structures struct {
 	types *symbols.Module // of the kernel; nil: none
-	table map[string]int  // "_EPROCESS ImageFileName"; nil: no kernel of the table is this one
+	table map[string]int  // "_EPROCESS ImageFileName"
+}
+
+// findLayouts takes the kernel of the table that is this one, and what the debugger
+// data block says besides.
+func (s *structures) findLayouts(f *dump.File) {
+	kdbg := f.Blocks.DebuggerData
+	s.table = findTable(f.Arch, kdbg)
+	if s.table == nil {
+		s.table = map[string]int{}
+	}
+	for _, d := range debuggerFields {
+		if _, known := s.table[d.key]; known || d.off+d.size > len(kdbg) {
+			continue
+		}
+		v := int(le.U16(kdbg, d.off))
+		if d.size == 4 {
+			v = int(le.U32(kdbg, d.off))
+		}
+		if v != 0 && v < maxObject {
+			s.table[d.key] = v
+		}
+	}
+}
+
+// debuggerFields are the fields whose place KDDEBUGGER_DATA64 (wdbgexts.h) itself
+// holds, and the sizes of structures. Zero there means that a kernel does not say.
+var debuggerFields = []struct {
+	off, size int
+	key       string
+}{
+	{0x298, 2, "_KTHREAD NextProcessor"}, {0x29a, 2, "_KTHREAD Teb"}, {0x29c, 2, "_KTHREAD KernelStack"},
+	{0x29e, 2, "_KTHREAD InitialStack"}, {0x2a0, 2, "_KTHREAD ApcState.Process"}, {0x2a2, 2, "_KTHREAD State"},
+	{0x2a8, 2, "_EPROCESS sizeof"}, {0x2aa, 2, "_EPROCESS Peb"}, {0x2ac, 2, "_EPROCESS InheritedFromUniqueProcessId"},
+	{0x2ae, 2, "_KPROCESS DirectoryTableBase"},
+	{0x2b0, 2, "_KPRCB sizeof"}, {0x2b2, 2, "_KPRCB DpcRoutineActive"}, {0x2b4, 2, "_KPRCB CurrentThread"},
+	{0x2b6, 2, "_KPRCB MHz"}, {0x2b8, 2, "_KPRCB CpuType"}, {0x2ba, 2, "_KPRCB VendorString"},
+	{0x2bc, 2, "_KPRCB ProcessorState.ContextFrame"}, {0x2be, 2, "_KPRCB Number"}, {0x2c0, 2, "_ETHREAD sizeof"},
+	{0x2e6, 2, "_KPCR Prcb"}, {0x2f2, 2, "_KPRCB ProcessorState.SpecialRegisters"}, {0x338, 2, "_KPRCB Context"},
+	{0x340, 4, "_KTHREAD StackLimit"}, {0x344, 4, "_KTHREAD StackBase"}, {0x34c, 4, "_ETHREAD IrpList"},
+	{0x350, 2, "_KPRCB IdleThread"}, {0x354, 2, "_KPRCB DpcStack"}, {0x356, 2, "_KPRCB IsrStack"},
+	{0x35c, 2, "_KTHREAD WaitReason"},
 }
 
 //go:embed structures.tsv

@@ -45,17 +45,17 @@ func vmWorld() world {
 	return w
 }
 
-func pages(n uint64) *uint64 { return &n }
+func amount(n uint64) *uint64 { return &n }
 
 // wantMemory is what vmWorld says.
 func wantMemory() VirtualMemory {
 	return VirtualMemory{
 		Runs:     []PhysicalRun{{0x1000, 0x9f}, {0x100000, 0xfff61}},
-		Physical: pages(0x100000), Available: pages(4200), ResidentAvailable: pages(0x80000), Zeroed: pages(1000), Free: pages(200),
-		Standby: pages(3000), Modified: pages(50), ModifiedNoWrite: pages(5), Bad: pages(0),
-		Committed: pages(0x170000), CommitLimit: pages(0x200000), CommitPeak: pages(0x180000), CommitMaximum: pages(0x300000),
-		SharedCommit: pages(700), ProcessCommit: pages(0x40000),
-		NonPagedPool: pages(0x7000), NonPagedPoolMax: pages(0xe0000), PagedPool: pages(0x9000), PagedPoolMax: pages(0x8000000),
+		Physical: amount(0x100000), Available: amount(4200), ResidentAvailable: amount(0x80000), Zeroed: amount(1000), Free: amount(200),
+		Standby: amount(3000), Modified: amount(50), ModifiedNoWrite: amount(5), Bad: amount(0),
+		Committed: amount(0x170000), CommitLimit: amount(0x200000), CommitPeak: amount(0x180000), CommitMaximum: amount(0x300000),
+		SharedCommit: amount(700), ProcessCommit: amount(0x40000),
+		NonPagedPool: amount(0x7000), NonPagedPoolMax: amount(0xe0000), PagedPool: amount(0x9000), PagedPoolMax: amount(0x8000000),
 		PagingFiles: []PagingFile{{`\??\C:\pagefile.sys`, 0x100000, 0x80000, 0x200000, 0xf0000, 0x12000}},
 	}
 }
@@ -91,8 +91,8 @@ func TestVirtualMemory_Torn(t *testing.T) {
 	}{
 		{"no physical memory block", func(w world) { delete(w, descriptorAt) }, VirtualMemory{}, "MmPhysicalMemoryBlock: ffffa00d`60000000 is not in the dump"},
 		{"too many runs", func(w world) { w.u32(descriptorAt, 0xffffffff) }, VirtualMemory{}, "4294967295 runs are too many"},
-		{"a run too long", func(w world) { w.words(descriptorAt+0x28, 1<<50) }, VirtualMemory{Runs: runs[:1], Physical: pages(0x9f)}, "run 1 has 0x4000000000000 pages"},
-		{"no partition", func(w world) { w.words(partitionAt+0x1b08, 7) }, VirtualMemory{Runs: runs, Physical: pages(0x100000)}, "no variable of the kernel looks like it"},
+		{"a run too long", func(w world) { w.words(descriptorAt+0x28, 1<<50) }, VirtualMemory{Runs: runs[:1], Physical: amount(0x9f)}, "run 1 has 0x4000000000000 pages"},
+		{"no partition", func(w world) { w.words(partitionAt+0x1b08, 7) }, VirtualMemory{Runs: runs, Physical: amount(0x100000)}, "no variable of the kernel looks like it"},
 		{"no state", func(w world) { w.words(memoryStateAt+0x1d40, 0) }, partition(noState), "MiState"},
 		{"no paging file", func(w world) { delete(w, pagingFileAt) }, partition(func(v *VirtualMemory) { v.PagingFiles = nil }), "paging file 0: ffffa00d`61000000"},
 		{"too many paging files", func(w world) { w.u32(partitionAt+0x1b18, 17) }, partition(func(v *VirtualMemory) { v.PagingFiles = nil }), "17 are too many"},
@@ -116,8 +116,8 @@ func TestVirtualMemory_DebuggerData(t *testing.T) {
 	m := w.machine("19041", map[int]mem.VA{kdbgCommitted: worldData, kdbgNonPagedMax: worldData + 8, kdbgAvailable: 0x123})
 	m.Blocks.Memory = dump.MemoryFigures{Known: true, Committed: 1, CommitLimit: 0x9999, PagedUsed: 5}
 	got, err := m.VirtualMemory()
-	want := VirtualMemory{Committed: pages(0x1234), NonPagedPoolMax: pages(0x5678), CommitLimit: pages(0x9999), PagedPool: pages(5),
-		CommitPeak: pages(0), NonPagedPool: pages(0), PagedPoolMax: pages(0)}
+	want := VirtualMemory{Committed: amount(0x1234), NonPagedPoolMax: amount(0x5678), CommitLimit: amount(0x9999), PagedPool: amount(5),
+		CommitPeak: amount(0), NonPagedPool: amount(0), PagedPoolMax: amount(0)}
 	if err == nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v\nwant %+v", got, err, want)
 	}

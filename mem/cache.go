@@ -2,22 +2,26 @@ package mem
 
 import "sync"
 
-// cachedPages is how many pages a cache holds: 1 MiB. Page tables and the pages
+// A cache holds cacheSets times cacheWays pages: 2 MiB. Page tables and the pages
 // of a list that is walked fit in.
-const cachedPages = 256
+const (
+	cacheSets = 64
+	cacheWays = 8
+)
 
 // cache keeps the pages read last, so that a structure read field by field, and
 // the page tables above it, cost one read of the file a page.
 type cache struct {
-	phys  PhysicalReader
-	slots [cachedPages]cachedPage
+	phys PhysicalReader
+	sets [cacheSets]cacheSet
 }
 
-type cachedPage struct {
-	mu   sync.Mutex
-	page PA // its address
-	ok   bool
-	data []byte
+// cacheSet keeps pages whose numbers are equal modulo cacheSets.
+type cacheSet struct {
+	mu    sync.Mutex
+	pages [cacheWays]PA // address + 1; 0: free
+	data  [cacheWays][]byte
+	next  int // the way that is given up next
 }
 
 // Cached returns a reader that remembers pages of phys, which must not change.
@@ -41,18 +45,22 @@ func (c *cache) ReadPhysical(p []byte, pa PA) (int, error) {
 // read reads inside one page.
 func (c *cache) read(p []byte, pa PA) (int, error) {
 	page := pa &^ (PageSize - 1)
-	slot := &c.slots[page/PageSize%cachedPages]
-	slot.mu.Lock()
-	defer slot.mu.Unlock()
-	if !slot.ok || slot.page != page {
-		if slot.data == nil {
-			slot.data = make([]byte, PageSize)
+	set := &c.sets[page/PageSize%cacheSets]
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	for i, have := range set.pages {
+		if have == page+1 {
+			return copy(p, set.data[i][pa%PageSize:]), nil
 		}
-		n, _ := c.phys.ReadPhysical(slot.data, page)
-		slot.page, slot.ok = page, n == PageSize
 	}
-	if !slot.ok { // the file ends inside this page, or it is missing
+	i := set.next
+	if set.data[i] == nil {
+		set.data[i] = make([]byte, PageSize)
+	}
+	set.pages[i] = 0
+	if n, _ := c.phys.ReadPhysical(set.data[i], page); n < PageSize { // missing, or the file ends in it
 		return c.phys.ReadPhysical(p, pa)
 	}
-	return copy(p, slot.data[pa%PageSize:]), nil
+	set.pages[i], set.next = page+1, (i+1)%cacheWays
+	return copy(p, set.data[i][pa%PageSize:]), nil
 }

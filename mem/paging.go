@@ -51,8 +51,8 @@ type PageInfo struct {
 	PTE   uint64 // the entry as it stands in the table
 	Entry PA     // where it stands
 	Level int    // of its table: 1 for 4 KiB pages; for State Unmapped and the like, where the walk ended
-	Base  PA     // the page; for Valid and Transition
-	Size  uint64 // of the page, bytes
+	Base  PA     // the page; for Valid and Transition, and for Prototype where the page is in memory
+	Size  uint64 // of the page, bytes; 0: there is none
 	// What all levels allow. An entry that is not valid allows nothing.
 	Writable, Executable, User bool
 	PageFile                   uint8  // its number; for PagedOut

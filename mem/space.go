@@ -8,8 +8,9 @@ import (
 )
 
 // Space is one address space: what the page tables under a root map. It reads
-// pages in transition too, as they still hold what they held. Safe for
-// concurrent use.
+// what memory still holds although no process maps it at the moment: pages in
+// transition, and shared pages that a prototype PTE leads to. Safe for concurrent
+// use.
 type Space struct {
 	phys   PhysicalReader
 	paging Paging
@@ -106,7 +107,7 @@ func (s *Space) translate(va VA) (*translation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.State != Valid && info.State != Transition {
+	if info.Size == 0 {
 		return nil, &Fault{Address: va, Reason: "is " + string(info.State), Level: info.Level}
 	}
 	t := &translation{va: va &^ VA(info.Size-1), pa: info.Base, size: info.Size}
@@ -119,6 +120,14 @@ func (s *Space) translate(va VA) (*translation, error) {
 // have is Unmapped. The walk reads one entry a level, so a table that points to
 // itself ends as any other.
 func (s *Space) Page(va VA) (PageInfo, error) {
+	info, err := s.walk(va)
+	if err == nil && info.State == Prototype && info.Level == 1 {
+		info.Base, info.Size = s.shared(info.PrototypePTE)
+	}
+	return info, err
+}
+
+func (s *Space) walk(va VA) (PageInfo, error) {
 	g := s.paging.geometry()
 	level := len(g.shifts)
 	at, ok := s.paging.canonical(va)
@@ -145,6 +154,27 @@ func (s *Space) Page(va VA) (PageInfo, error) {
 		info.finish(e, g.shifts[level-1])
 		return info, nil
 	}
+}
+
+// shared returns the page that a prototype PTE stands for; sizes 0 where it says
+// that the page is not in memory, or cannot be read. Prototype PTEs lie in paged
+// pool, whose own entries are of another kind: nothing is followed twice.
+func (s *Space) shared(va VA) (PA, uint64) {
+	if va == 0 {
+		return 0, 0
+	}
+	info, err := s.walk(va)
+	if err != nil || info.Size == 0 {
+		return 0, 0
+	}
+	pte, err := s.entry(info.Base+PA(uint64(va)&(info.Size-1)), s.paging.geometry().entrySize)
+	if err != nil {
+		return 0, 0
+	}
+	if e := s.paging.decode(pte, 1); e.state == Valid || e.state == Transition {
+		return e.at, PageSize
+	}
+	return 0, 0
 }
 
 // allow takes off what an entry forbids. A table in transition says nothing of

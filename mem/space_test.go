@@ -236,6 +236,58 @@ func TestSpace_Rights(t *testing.T) {
 	}
 }
 
+// A shared page is read through its prototype PTE while it is in memory.
+func TestSpace_Prototype(t *testing.T) {
+	va, proto := mem.VA(0x7ffb12345000), mem.VA(0xffffc98765432108)
+	for _, tt := range []struct {
+		name string
+		pte  uint64
+		ok   bool
+	}{
+		{"valid", 0x9000 | 0x121, true},
+		{"in transition", 0x9000 | 0x880, true},
+		{"paged out", 0x1234_0000_0080, false},
+		{"in its file", 0x8000_1234_0000_0400, false},
+		{"pointing to itself", uint64(proto)<<16 | 0x400, false},
+	} {
+		m := memtest.New()
+		tables := memtest.NewTables(m, mem.PagingX64)
+		m.Put(0x9000, []byte("shared"))
+		var b [8]byte
+		for i := range b {
+			b[i] = byte(tt.pte >> (8 * i))
+		}
+		tables.Place(proto, b[:])
+		tables.Set(va, 1, uint64(proto)<<16|0x400)
+		s := mem.NewSpace(m, mem.Paging{}, tables.Root)
+		info, err := s.Page(va)
+		if err != nil || info.State != mem.Prototype || info.PrototypePTE != proto || (info.Size == mem.PageSize) != tt.ok {
+			t.Errorf("%s: %+v, %v", tt.name, info, err)
+		}
+		got, err := mem.Read(s, va, 6)
+		if tt.ok && (err != nil || string(got) != "shared") || !tt.ok && !mem.IsMissing(err) {
+			t.Errorf("%s: %q, %v", tt.name, got, err)
+		}
+	}
+}
+
+// What stands in a directory base besides the address is left out.
+func TestSpace_Root(t *testing.T) {
+	for _, tt := range []struct {
+		kind  mem.PagingKind
+		shift mem.PA // of the table in its page
+		or    mem.PA
+	}{{mem.PagingX64, 0, 0xabc}, {mem.PagingX64, 0, 1 << 63}, {mem.PagingARM64, 0, 0x7 << 52}, {mem.PagingPAE, 0x560, 0x18}, {mem.PagingX86, 0, 0x18}} {
+		m := memtest.New()
+		tables := memtest.NewTables(m, tt.kind)
+		tables.Root += tt.shift
+		tables.Place(0x12345678, []byte("found"))
+		if got, err := mem.Read(mem.NewSpace(m, mem.Paging{Kind: tt.kind}, tables.Root|tt.or), 0x12345678, 5); err != nil || string(got) != "found" {
+			t.Errorf("paging %d, root %v: %q, %v", tt.kind, tables.Root|tt.or, got, err)
+		}
+	}
+}
+
 // A page of 32-bit kernels is found by the address as a 64-bit debugger writes
 // it, too.
 func TestSpace_SignExtended(t *testing.T) {

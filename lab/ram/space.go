@@ -176,6 +176,38 @@ func (s *Space) Unmap(va, size uint64) {
 	}
 }
 
+// Each calls f with every valid entry of the space that maps a page: those of the process's
+// own half, or those of the kernel's. The tables themselves, which
+// the self-map shows as pages, are not among them.
+func (s *Space) Each(kernel bool, f func(va uint64, e Entry)) {
+	if s.err != nil {
+		return
+	}
+	for i := uint64(0); i < 512; i++ {
+		if i == uint64(s.m.SelfMap) || i >= 256 && !kernel || i < 256 && kernel {
+			continue
+		}
+		va := i << shift(s.m.Levels)
+		if i >= 256 {
+			va |= ^uint64(0) << (shift(s.m.Levels) + 9)
+		}
+		s.below(Entry{s.Root() + 8*i, s.m.Levels, s.m}, va, f)
+	}
+}
+
+func (s *Space) below(e Entry, va uint64, f func(va uint64, e Entry)) {
+	v := e.Get()
+	switch {
+	case v&valid == 0:
+	case e.Level == 1 || e.Level == 2 && s.m.isLarge(v):
+		f(va, e)
+	default:
+		for i := uint64(0); i < 512; i++ {
+			s.below(Entry{v&frameMask + 8*i, e.Level - 1, s.m}, va|i<<shift(e.Level-1), f)
+		}
+	}
+}
+
 // Translate returns the physical address that va is mapped to.
 func (s *Space) Translate(va uint64) (uint64, error) {
 	e, err := s.PTE(va)
