@@ -88,22 +88,24 @@ func (m *Machine) Resources(keep func(Resource) bool) ([]Resource, error) {
 	if m.Arch == dump.X86 {
 		return nil, fmt.Errorf("resources: 32-bit locks are not decoded")
 	}
+	entries, err := m.ring(m.Memory, head, maxResources)
+	if err != nil {
+		err = fmt.Errorf("resources, list at %v: %w", head, err)
+	}
 	var list []Resource
-	var errRead error
 	threads := 0
-	err = m.walkList("resources", head, maxResources, func(entry mem.VA) {
+	for _, entry := range entries {
 		if threads > maxLockWaits {
-			errRead = firstError(errRead, fmt.Errorf("resource at %v: more than %d owners and waiters before it", entry, maxLockWaits))
-			return
+			return list, errors.Join(err, fmt.Errorf("resource at %v: more than %d owners and waiters before it", entry, maxLockWaits))
 		}
-		r, err := m.Resource(entry) // ERESOURCE.SystemResourcesList is its first field
+		r, errRead := m.Resource(entry) // ERESOURCE.SystemResourcesList is its first field
+		err = firstError(err, errRead)
 		threads += len(r.Owners) + len(r.ExclusiveWaiters.Threads) + len(r.SharedWaiters.Threads)
-		errRead = firstError(errRead, err)
 		if keep(r) {
 			list = append(list, r)
 		}
-	})
-	return list, errors.Join(err, errRead)
+	}
+	return list, err
 }
 
 // Resource reads an ERESOURCE, its owners and its waiters. What was read is returned

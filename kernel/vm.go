@@ -142,13 +142,13 @@ func (m *Machine) figure(to **uint64, va mem.VA) {
 // data block names; since Windows 10 it names few.
 func (m *Machine) debuggerFigures(v *VirtualMemory) {
 	for _, f := range append(v.partitionFigures(), v.systemFigures()...) {
-		if at, ok := m.inDebuggerData(f.kdbg); ok && f.kdbg != 0 && *f.to == nil {
-			m.figure(f.to, at)
+		if f.kdbg != 0 && m.variable(f.kdbg) != 0 && *f.to == nil {
+			m.figure(f.to, m.variable(f.kdbg))
 		}
 	}
 	for _, f := range []figure{{&v.NonPagedPoolMax, "", kdbgNonPagedMax}, {&v.PagedPoolMax, "", kdbgPagedSize}} {
-		at, ok := m.inDebuggerData(f.kdbg)
-		if bytes, err := m.pointer(at); ok && err == nil && *f.to == nil && bytes/pageSize <= maxPages {
+		bytes, err := m.pointer(m.variable(f.kdbg))
+		if err == nil && *f.to == nil && bytes/pageSize <= maxPages {
 			pages := uint64(bytes / pageSize)
 			*f.to = &pages
 		}
@@ -301,8 +301,8 @@ func (m *Machine) variables() Span {
 	}
 	nt := m.Modules[0]
 	for off := kdbgFirstVariable; off+8 <= kdbgBehindVariables; off += 8 {
-		va, ok := m.inDebuggerData(off)
-		if !ok || va < nt.Base || va >= nt.End() {
+		va := m.variable(off)
+		if va < nt.Base || va >= nt.End() {
 			continue
 		}
 		if s.Start == 0 || va < s.Start {
