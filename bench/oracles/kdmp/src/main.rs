@@ -167,6 +167,13 @@ fn time(dump: &KernelDumpParser, open: Duration, questions: &[Question]) -> Resu
             let _ = black_box(physical.translate(*pa));
         })
     );
+    let mut word = [0u8; 8];
+    println!(
+        "physical {:.1}",
+        each(&pages, |pa| {
+            let _ = black_box(physical.read(*pa, &mut word));
+        })
+    );
     println!(
         "translate {:.1}",
         each(&addresses, |(cr3, va)| {
