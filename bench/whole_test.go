@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,10 +18,10 @@ import (
 	"bugcheck/mem"
 )
 
-// wholeDump writes a sparse dump of a machine with size bytes of memory, a sixteenth of it
+// labDump writes a sparse dump of a machine with size bytes of memory, a sixteenth of it
 // the kernel's and a quarter the processes', and returns 10,000 addresses, each as the
 // physical and the virtual one, that the dump has.
-func wholeDump(t testing.TB, path string, format ram.Format, size uint64) (pages []mem.PA, addresses []mem.VA, root mem.PA) {
+func labDump(t testing.TB, path string, format ram.Format, size uint64) (pages []mem.PA, addresses []mem.VA, root mem.PA) {
 	t.Helper()
 	const pool, mapped = 0xffff8a0111200000, 2048
 	m := ram.New("x64", size)
@@ -103,7 +102,7 @@ func makePeer(t *testing.T, path, format, gib string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, addresses, root := wholeDump(t, path, kind, size<<30)
+	pages, addresses, root := labDump(t, path, kind, size<<30)
 	var b bytes.Buffer
 	for i := range pages {
 		fmt.Fprintf(&b, "p %#x\nv %#x %#x\n", uint64(pages[i]), uint64(root), uint64(addresses[i]))
@@ -133,6 +132,7 @@ func timePeer(t *testing.T, path string) {
 	b, page := make([]byte, 8), make([]byte, mem.PageSize)
 	space := f.Space(root)
 	fmt.Printf("open %d\n", opened.Nanoseconds())
+	fmt.Printf("lookup %.1f\n", each(pages, func(pa mem.PA) { _, _ = f.PageOffset(pa) }))
 	fmt.Printf("physical %.1f\n", each(pages, func(pa mem.PA) { _, _ = f.Physical.ReadPhysical(b, pa) }))
 	fmt.Printf("translate %.1f\n", each(addresses, func(va mem.VA) { _, _ = space.Translate(va) }))
 	fmt.Printf("read %.1f\n", each(addresses, func(va mem.VA) { _, _ = space.ReadAt(page, va) }))
@@ -196,36 +196,4 @@ func scan(f *dump.File, r io.ReaderAt) (size int64, hits int) {
 	close(work)
 	group.Wait()
 	return size, hits
-}
-
-// BenchmarkWholeOpen opens sparse kernel and complete dumps of machines of 1 and 64 GiB.
-func BenchmarkWholeOpen(b *testing.B) {
-	for _, format := range []ram.Format{ram.KernelBitmap, ram.FullBitmap} {
-		for _, gib := range []uint64{1, 64} {
-			b.Run(fmt.Sprintf("%v/%dGiB", format, gib), func(b *testing.B) {
-				path := filepath.Join(b.TempDir(), "whole.dmp")
-				wholeDump(b, path, format, gib<<30)
-				b.ResetTimer()
-				for b.Loop() {
-					_, r := openWhole(b, path)
-					r.Close()
-				}
-			})
-		}
-	}
-}
-
-// BenchmarkWholeTranslate translates addresses that follow one another at random.
-func BenchmarkWholeTranslate(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "whole.dmp")
-	_, addresses, root := wholeDump(b, path, ram.KernelBitmap, 16<<30)
-	f, r := openWhole(b, path)
-	defer r.Close()
-	space, i := f.Space(root), 0
-	for b.Loop() {
-		if _, err := space.Translate(addresses[i%len(addresses)]); err != nil {
-			b.Fatal(err)
-		}
-		i++
-	}
 }

@@ -16,15 +16,13 @@ func TestPages_Ours(t *testing.T) {
 	for _, arch := range []string{"x64", "arm64"} {
 		m := invent(t, arch, 5<<30)
 		for _, format := range ram.Formats() {
-			if format == ram.ELF {
-				continue // not read yet
-			}
 			t.Run(fmt.Sprintf("%s/%v", arch, format), func(t *testing.T) {
 				f := open(t, m.write(t, format))
 				_, want := m.questions(format, oracle{}, false)
 				compare(t, m.answers(f), want)
 				compareHeader(t, headerLines(f), m.facts(format, arch))
-				if len(f.Notes) > 0 {
+				// The lab's memory here has no debugger data block, in which the reader of a core looks for more.
+				if len(f.Notes) > 0 && format != ram.ELF {
 					t.Errorf("notes of a sound dump: %v", f.Notes)
 				}
 			})
