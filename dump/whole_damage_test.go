@@ -144,6 +144,9 @@ func TestWhole_Notes(t *testing.T) {
 			c := newWhole(mem.PagingX64, tt.kind, tt.form)
 			f := open(t, tt.change(c.bytes()))
 			walkWhole(t, f)
+			if off, ok := f.PageOffset(0); ok {
+				t.Errorf("page 0, which the machine does not have, stands at %#x", off)
+			}
 			text := fmt.Sprint(f.Notes)
 			if all := uint64(len(c.memory.Numbers())); (f.Pages == all) != tt.pages {
 				t.Errorf("%d of %d pages, want all: %v", f.Pages, all, tt.pages)
