@@ -233,8 +233,7 @@ func (t *tracker) table(va mem.VA, rows int) {
 	}
 }
 
-// pageSize is that of every architecture read here.
-const pageSize = 0x1000
+const pageSize = mem.PageSize
 
 func (t *tracker) add(r trackerRow) {
 	if r.key == 0 {
