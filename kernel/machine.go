@@ -61,6 +61,9 @@ func Open(f *dump.File) *Machine {
 	}
 	m.sortModules()
 	m.layout.complete(m)
+	if m.whole() {
+		m.probeLayouts()
+	}
 	m.kernelData = m.findKernelData()
 	return m
 }
