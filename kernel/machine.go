@@ -53,6 +53,7 @@ func Open(f *dump.File) *Machine {
 	}
 	m.structures.findLayouts(m.File)
 	m.layout = findLayout(m.File)
+	m.structures.add(m.layout.fields())
 	m.addModules()
 	if m.whole() {
 		m.readCurrent()

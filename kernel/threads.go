@@ -158,7 +158,8 @@ func (m *Machine) since(n *uint32) time.Duration {
 // processor's registers, else from where it was switched out. Of another process
 // than the current one it ends where the kernel was entered.
 func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
-	if blocks, _ := m.processorBlocks(); t.State == Running {
+	if t.State == Running {
+		blocks, _ := m.processorBlocks() // one that is missing runs nothing that is known
 		for _, b := range blocks {
 			if b.pointer(m.Field("_KPRCB", "CurrentThread")) == t.Address {
 				return m.runningStack(t, b)
