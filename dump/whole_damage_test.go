@@ -323,6 +323,25 @@ func (w *whole) sparsePieces() (int64, map[int64][]byte) {
 	return 0x2000, map[int64][]byte{0: header}
 }
 
+// Ranges whose sizes add up to more than a file can have.
+func TestWhole_RangesOverflow(t *testing.T) {
+	c := newWhole(mem.PagingX64, 8, rdmp)
+	b := c.header()
+	list := make([]byte, 0x30+16*4096)
+	put32(list, 0, 0x40)
+	copy(list[4:], "RDMPDUMP")
+	binary.LittleEndian.PutUint64(list[0x18:], uint64(0x2000+len(list)))
+	for i := range 4096 {
+		binary.LittleEndian.PutUint64(list[0x30+16*i:], 1)
+		binary.LittleEndian.PutUint64(list[0x38+16*i:], 1<<40)
+	}
+	f := openBounded(t, "4096 ranges of 2^40 pages", append(b, list...))
+	walkWhole(t, f)
+	if f.Pages != 0 || !noted(f, "memory") {
+		t.Errorf("%d pages, notes %v", f.Pages, f.Notes)
+	}
+}
+
 // Counts of an enemy over a sparse file that is as large as they say: what Open
 // allocates is bounded all the same.
 func TestWhole_HostileSparse(t *testing.T) {
@@ -331,7 +350,7 @@ func TestWhole_HostileSparse(t *testing.T) {
 	bitmap := make([]byte, 0x40)
 	copy(bitmap, "SDMPDUMP")
 	binary.LittleEndian.PutUint64(bitmap[0x20:], 1<<40)
-	binary.LittleEndian.PutUint64(bitmap[0x30:], 1<<42)
+	binary.LittleEndian.PutUint64(bitmap[0x30:], 1<<30)
 	ranges := make([]byte, 0x40)
 	put32(ranges, 0, 0x40)
 	copy(ranges[4:], "RDMPDUMP")
@@ -342,7 +361,7 @@ func TestWhole_HostileSparse(t *testing.T) {
 		pieces map[int64][]byte
 		most   uint64
 	}{
-		"bitmap": {map[int64][]byte{0: header, 0x2000: bitmap}, 640 << 20},
+		"bitmap": {map[int64][]byte{0: header, 0x2000: bitmap}, 160 << 20},
 		"ranges": {map[int64][]byte{0: header, 0x2000: ranges}, 4 << 20},
 		"tagged": {map[int64][]byte{0: newWhole(mem.PagingX64, 1, runs).header(), 0x2000 + int64(pages)*mem.PageSize: blob}, 4 << 20},
 	} {

@@ -130,7 +130,7 @@ func (m *Machine) fromPEB(p *Process, o object, f processFields) {
 	if peb == 0 || space == nil || at < 0 || line < 0 {
 		return
 	}
-	if id := m.Field("_PEB", "SessionId"); p.Session == nil && id >= 0 {
+	if id := m.Field("_PEB", "SessionId"); m.Field("_MM_SESSION_SPACE", "SessionId") < 0 && o.pointer(f.session) != 0 && id >= 0 {
 		if v, err := mem.ReadU32(space, peb+mem.VA(id)); err == nil {
 			p.Session = &v
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"bugcheck/dump"
 	"bugcheck/kernel"
 	"bugcheck/mem"
 
@@ -32,6 +33,9 @@ func TestProcessors(t *testing.T) {
 		want := []kernel.StackRange{
 			{Kind: kernel.StackThread, Start: stackTop - 0x6000, End: stackTop},
 			{Kind: kernel.StackDPC, Start: w.dpcStack + 0xa000, End: w.dpcStack + 0x10000},
+		}
+		if w.arch == dump.ARM64 {
+			want[1].Start -= 0x2000
 		}
 		if diff := cmp.Diff(want, b.Stacks); diff != "" {
 			t.Errorf("%s: stacks (-want +got):\n%s", column, diff)

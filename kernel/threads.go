@@ -169,7 +169,21 @@ func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.frames(regs, m.threadWalker(t, m.threadStacks(t))), nil
+	return m.ownFrames(t, m.frames(regs, m.threadWalker(t, m.threadStacks(t)))), nil
+}
+
+// ownFrames cuts the callers of another process's thread where it entered the
+// kernel: its modules are not the machine's.
+func (m *Machine) ownFrames(t Thread, frames []report.Frame) []report.Frame {
+	if t.Process == m.processAddress() {
+		return frames
+	}
+	for i, f := range frames {
+		if m.isUser(mem.VA(f.Address)) {
+			return frames[:i]
+		}
+	}
+	return frames
 }
 
 // runningStack starts from what the thread's processor saved when it was stopped.
@@ -182,7 +196,7 @@ func (m *Machine) runningStack(t Thread, b processorBlock) ([]report.Frame, erro
 		return nil, fmt.Errorf("thread at %v: the registers of its processor were not saved", t.Address)
 	}
 	stacks := append(m.processorStacks(b), m.threadStacks(t)[1:]...)
-	return m.frames(m.unwindRegisters(regs), m.threadWalker(t, stacks)), nil
+	return m.ownFrames(t, m.frames(m.unwindRegisters(regs), m.threadWalker(t, stacks))), nil
 }
 
 // threadStacks are a thread's own: in the kernel, and in its program.

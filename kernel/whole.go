@@ -126,9 +126,25 @@ func (m *Machine) readOtherStacks(current StackRange) []stackPart {
 		if s == current || s.Kind != StackThread && s.Kind != StackUser {
 			continue
 		}
-		b := make([]byte, min(s.End-start, maxStack))
-		n, _ := m.Memory.ReadAt(b, start) // a kernel dump lacks the program's
-		list = append(list, stackPart{start, b[:n]})
+		list = append(list, m.pagesOf(start, min(s.End, start+maxStack))...)
+	}
+	return list
+}
+
+// pagesOf reads what is in the dump from start to end: a kernel dump lacks a
+// program's pages, others were paged out.
+func (m *Machine) pagesOf(start, end mem.VA) []stackPart {
+	var list []stackPart
+	for at := start; at < end; {
+		next := min(end, at&^(mem.PageSize-1)+mem.PageSize)
+		b := make([]byte, next-at)
+		n, _ := m.Memory.ReadAt(b, at)
+		if last := len(list) - 1; last >= 0 && list[last].start+mem.VA(len(list[last].b)) == at {
+			list[last].b = append(list[last].b, b[:n]...)
+		} else if n > 0 {
+			list = append(list, stackPart{at, b[:n]})
+		}
+		at = next
 	}
 	return list
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var wholeColumns = []string{"x64 17763", "x64 19041", "x64 20348", "x64 22000"}
+var wholeColumns = []string{
+	"x64 17763", "x64 17763late", "x64 19041", "x64 20348", "x64 22000", "x64 22621", "x64 26100", "arm64 22000", "arm64 26100",
+}
 
 func notes(m *kernel.Machine) string {
 	var list []string

@@ -12,13 +12,13 @@ import (
 	"bugcheck/mem"
 )
 
-// ram is the physical memory of a small machine, with page tables of x64.
-type ram struct {
+// pageMap is the physical memory of a small machine, with page tables of x64.
+type pageMap struct {
 	pages map[mem.PA]*[mem.PageSize]byte
 	next  mem.PA
 }
 
-func (r *ram) ReadPhysical(p []byte, pa mem.PA) (int, error) {
+func (r *pageMap) ReadPhysical(p []byte, pa mem.PA) (int, error) {
 	done := 0
 	for done < len(p) {
 		at := pa + mem.PA(done)
@@ -31,14 +31,14 @@ func (r *ram) ReadPhysical(p []byte, pa mem.PA) (int, error) {
 	return done, nil
 }
 
-func (r *ram) page() mem.PA {
+func (r *pageMap) page() mem.PA {
 	r.next += mem.PageSize
 	r.pages[r.next] = &[mem.PageSize]byte{}
 	return r.next
 }
 
 // at is the page that va is mapped to under a root; it is made where there is none.
-func (r *ram) at(root mem.PA, va mem.VA) *[mem.PageSize]byte {
+func (r *pageMap) at(root mem.PA, va mem.VA) *[mem.PageSize]byte {
 	table := root
 	for shift := 39; shift >= 12; shift -= 9 {
 		entry := r.pages[table][uint64(va)>>shift&0x1ff*8:]
@@ -52,7 +52,7 @@ func (r *ram) at(root mem.PA, va mem.VA) *[mem.PageSize]byte {
 	return r.pages[table]
 }
 
-func (r *ram) put(root mem.PA, va mem.VA, b []byte) {
+func (r *pageMap) put(root mem.PA, va mem.VA, b []byte) {
 	for len(b) > 0 {
 		n := copy(r.at(root, va)[va%mem.PageSize:], b)
 		va, b = va+mem.VA(n), b[n:]
@@ -62,7 +62,9 @@ func (r *ram) put(root mem.PA, va mem.VA, b []byte) {
 // world is a machine to open: what a test changes before it does.
 type world struct {
 	tb      testing.TB
-	ram     ram
+	arch    dump.Arch
+	pc, sp  int // where a CONTEXT holds them
+	ram     pageMap
 	root    mem.PA // of the System process
 	user    mem.PA // of notmyfault64.exe
 	field   map[string]int
@@ -120,9 +122,16 @@ func layoutOf(tb testing.TB, column string) map[string]int {
 // while notmyfault64.exe ran.
 func newWorld(tb testing.TB, column string) *world {
 	w := &world{
-		tb: tb, ram: ram{pages: map[mem.PA]*[mem.PageSize]byte{}}, field: layoutOf(tb, column), heap: 0xffffa000_00000000,
+		tb: tb, ram: pageMap{pages: map[mem.PA]*[mem.PageSize]byte{}}, field: layoutOf(tb, column), heap: 0xffffa000_00000000,
 		nt: 0xfffff800_10000000, myfault: 0xfffff800_20000000, kdbg: map[int]uint64{}, sizes: map[int]uint16{},
 		stack: stackTop, dpcStack: 0xffffbd00_00026000, context: make([]byte, 3000), peb: 0x2000000,
+	}
+	w.arch, w.pc, w.sp = dump.X64, 0xf8, 0x98
+	if strings.HasPrefix(column, "arm64") {
+		w.arch, w.pc, w.sp = dump.ARM64, 0x108, 0x100
+	}
+	if _, ok := w.field["_KPRCB ProcessorState.ContextFrame"]; !ok { // triage_arm64.dmp's own block says so
+		w.field["_KPRCB ProcessorState.ContextFrame"] = 0x360
 	}
 	w.root = w.ram.page()
 	w.ram.at(w.root, w.heap) // so that both roots share what is below the upper half's entries
@@ -265,7 +274,9 @@ func (w *world) makeProcesses() {
 	w.putVA(w.notmyfault+w.at("_EPROCESS SeAuditProcessCreationInfo"), name)
 	session := w.alloc(0x100)
 	w.put32(session+8, 1)
-	w.putVA(w.notmyfault+w.at("_EPROCESS Session"), session)
+	if at, ok := w.field["_EPROCESS Session"]; ok {
+		w.putVA(w.notmyfault+mem.VA(at), session)
+	}
 	w.makeHandles()
 	w.makePEB()
 
@@ -309,23 +320,36 @@ func (w *world) makeHandles() {
 
 // makePEB gives it a command line and two modules.
 func (w *world) makePEB() {
-	const parameters, ldr, entries = 0x2100000, 0x2101000, 0x2102000
+	const parameters = 0x2100000
 	w.putVA(w.notmyfault+w.at("_EPROCESS Peb"), w.peb)
 	w.put(w.peb, make([]byte, 0x400))
 	w.putVA(w.peb+w.at("_PEB ProcessParameters"), parameters)
 	w.put(parameters, make([]byte, 0x100))
-	w.textAt(parameters+w.at("_RTL_USER_PROCESS_PARAMETERS CommandLine"), `notmyfault64.exe /crash`, 0x2103000)
+	w.textAt(parameters+w.at("_RTL_USER_PROCESS_PARAMETERS CommandLine"), `notmyfault64.exe /crash`, 0x2110000)
+	w.put32(w.peb+w.at("_PEB SessionId"), 1)
 	w.putVA(w.peb+w.at("_PEB Ldr"), ldr)
 	w.put(ldr, make([]byte, 0x60))
-	for i, name := range []string{"notmyfault64.exe", "ntdll.dll"} {
-		e := mem.VA(entries + 0x200*i)
+	w.program("notmyfault64.exe", "ntdll.dll")
+}
+
+const ldr = 0x2101000
+
+// programAt is where a module of the program lies.
+func programAt(i int) mem.VA { return 0x140000000 + mem.VA(i)<<32 }
+
+// program lists the program's modules in its PEB.
+func (w *world) program(names ...string) {
+	var entries []mem.VA
+	for i, name := range names {
+		e := mem.VA(0x2102000 + 0x200*i)
 		w.put(e, make([]byte, 0xa0))
-		w.putVA(e+0x30, 0x140000000+mem.VA(i)<<32)
+		w.putVA(e+0x30, programAt(i))
 		w.put32(e+0x40, 0x10000)
 		w.textAt(e+0x48, `C:\tools\`+name, e+0x100)
 		w.textAt(e+0x58, name, e+0x180)
+		entries = append(entries, e)
 	}
-	w.link(ldr+w.at("_PEB_LDR_DATA InLoadOrderModuleList"), entries, entries+0x200)
+	w.link(ldr+w.at("_PEB_LDR_DATA InLoadOrderModuleList"), entries...)
 }
 
 func (w *world) thread(process mem.VA, id uint64, state byte) mem.VA {
@@ -361,11 +385,11 @@ func (w *world) makeProcessors() {
 		w.putVA(t+w.at("_KTHREAD StackBase"), base)
 	}
 	w.rip, w.rsp = w.nt+0x3000, w.stack-0x800
-	put64(w.context, 0xf8, uint64(w.rip))
-	put64(w.context, 0x98, uint64(w.rsp))
+	put64(w.context, w.pc, uint64(w.rip))
+	put64(w.context, w.sp, uint64(w.rsp))
 	frame := w.prcbs[1] + w.at("_KPRCB ProcessorState.ContextFrame")
-	w.putVA(frame+0xf8, w.rip)
-	w.putVA(frame+0x98, w.rsp)
+	w.putVA(frame+mem.VA(w.pc), w.rip)
+	w.putVA(frame+mem.VA(w.sp), w.rsp)
 	w.makeDPCs()
 }
 
@@ -437,7 +461,10 @@ func (w *world) dumpFile() *dump.File {
 }
 
 func (w *world) bareFile() *dump.File {
-	f := &dump.File{Kind: dump.Full, Arch: dump.X64, Header: w.header, Context: w.context, Physical: &w.ram}
+	f := &dump.File{Kind: dump.Full, Arch: w.arch, Header: w.header, Context: w.context, Physical: &w.ram}
+	if w.arch == dump.ARM64 { // its entries are read alike, as far as the machine's go
+		f.Paging.Kind = mem.PagingARM64
+	}
 	f.Memory = f.Space(w.header.DirectoryTable)
 	return f
 }

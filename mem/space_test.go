@@ -217,6 +217,8 @@ func TestSpace_Rights(t *testing.T) {
 		{"written never", mem.PagingX64, 0x67, 0x825, true, true, true},
 		{"kernel above", mem.PagingX64, 0x63, 0x67, true, true, false},
 		{"ARM64 user code", mem.PagingARM64, 3, 0x7c3 | 1<<53, false, true, true},
+		{"ARM64 user data", mem.PagingARM64, 3, 0x743 | 1<<54, true, false, true},
+		{"ARM64 kernel code", mem.PagingARM64, 3, 0x783 | 1<<54, false, true, false},
 		{"ARM64 kernel data", mem.PagingARM64, 3, 0x703 | 3<<53, true, false, false},
 		{"ARM64 written never", mem.PagingARM64, 3, 0x783 | 3<<53 | 1<<55, true, false, false},
 		{"PAE", mem.PagingPAE, 0x67, 1<<63 | 0x25, false, false, true},

@@ -18,7 +18,7 @@ compile() { # object, source, flags: in the folder of work, so that no path gets
   shift 2
   clang-19 -target "$target" -std=gnu11 -O2 -w -fms-extensions -ffreestanding -fno-builtin -fno-inline -fno-unroll-loops \
     -fno-optimize-sibling-calls -fno-asynchronous-unwind-tables -funwind-tables -fno-ident -mno-implicit-float \
-    -fno-stack-protector -ffile-compilation-dir='C:\lab' "$@" -c "$source" -o "$object"
+    -fno-stack-protector -ffile-compilation-dir='C:\lab' "${frames[@]}" "$@" -c "$source" -o "$object"
 }
 
 resource() { # file, version, company, description, name, type
@@ -31,8 +31,7 @@ link() { # image, symbol file, flags
   local image=$1 symbols=$2
   shift 2
   lld-link-19 /nodefaultlib /machine:"$arch" /debug:full /incremental:no /pdb:"$symbols" /pdbaltpath:%_PDB% /pdbsourcepath:'C:\lab' \
-    /Brepro /release /dynamicbase /opt:ref /opt:noicf /map:map /out:"$image" "$@"
-  python3 gen.py symbols "$image" map >"$image.sym"
+    /Brepro /release /dynamicbase /opt:ref /opt:noicf /map:"$image.map" /out:"$image" "$@"
 }
 
 kernel() { # build, version
@@ -77,15 +76,16 @@ images() { # group (inbox or ours), version: the images that come with Windows, 
 
 save() { # folder: keeps the images, their symbol files and symbols
   mkdir -p "$out/$arch.files/$1"
-  mv -- *.exe *.dll *.DLL *.sys *.SYS *.pdb *.sym "$out/$arch.files/$1/" 2>/dev/null || true
+  python3 gen.py symbols -- *.exe *.dll *.DLL *.sys *.SYS
+  mv -- *.exe *.dll *.DLL *.sys *.SYS *.pdb *.sym "$out/$arch.files/$1/"
 }
 
-for arch in ${ARCHS:-x64}; do
-  case $arch in x64) target=x86_64-pc-windows-msvc ;; arm64) target=aarch64-pc-windows-msvc ;; esac
+for arch in x64 arm64; do
+  case $arch in x64) target=x86_64-pc-windows-msvc frames=() ;; arm64) target=aarch64-pc-windows-msvc frames=(-fno-omit-frame-pointer) ;; esac
   rm -rf "$work"/* "$out/$arch.files"
   cp "$src"/* "$work"
   cd "$work"
-  rm -f -- *.exe *.pdb
+  shopt -s nullglob
   compile kernel.o kernel.c
   clang-19 -target "$target" -c "kernel-$arch.S" -o kernel-s.o
   clang-19 -target "$target" -c "driver-$arch.S" -o driver.o

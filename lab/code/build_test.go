@@ -37,7 +37,7 @@ func TestRebuild(t *testing.T) {
 	if out, err := exec.Command("./build.sh", dir).CombinedOutput(); err != nil {
 		t.Fatalf("build.sh: %v\n%s", err, out)
 	}
-	for _, arch := range []string{"x64"} {
+	for _, arch := range []string{"x64", "arm64"} {
 		built := archive(t, filepath.Join(dir, arch+".files"))
 		name := "data/" + arch + ".tar.zst"
 		if *update {

@@ -1,12 +1,16 @@
 package code
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sort"
 )
 
 // Frame is one function on a stack that Forge is to lay.
 type Frame struct {
+	// Image has the function. Nil: the code lies in no image, but at Base, where a
+	// call through a bad pointer or a trashed return address led.
 	Image *Image
 	Base  uint64 // where the image is loaded
 	// PC is the RVA of the next instruction: the return address behind a call
@@ -21,9 +25,15 @@ type Frame struct {
 	// KiSystemCall64) begins there; one with a frame pointer, such as
 	// KxRetireDpcList, moves there after its prologue.
 	Stack uint64
+	// Jumped says that the function was not called but jumped to, or returned to:
+	// there is no return address for it. Only a leaf or code in no image may.
+	Jumped bool
 	// Trap says how the processor entered the function. Nil for others, and for
 	// zero values.
 	Trap *Trap
+	// Set are registers that the function has given values itself, of those that
+	// callers keep.
+	Set []Value
 }
 
 // Trap is what an interrupt leaves beyond what was interrupted.
@@ -115,15 +125,35 @@ func Forge(arch string, top uint64, frames []Frame, initial Registers, fill func
 	s.begin(top)
 	forged := &Forged{}
 	for n, f := range frames {
-		placed, err := s.lay(arch, f, n > 0)
+		placed, err := s.lay(arch, f)
 		if err != nil {
-			name, _, _ := f.Image.Near(f.PC)
-			return nil, fmt.Errorf("frame %d, %s!%s: %w", n, f.Image.Name, name, err)
+			return nil, fmt.Errorf("frame %d, %s: %w", n, f.name(), err)
+		}
+		if err := s.set(arch, f.Set, &placed); err != nil {
+			return nil, err
 		}
 		forged.Frames = append(forged.Frames, placed)
 	}
 	forged.Runs = s.runs()
 	return forged, nil
+}
+
+// set gives registers the values that a function has put there.
+func (s *stack) set(arch string, values []Value, p *Placed) error {
+	for _, v := range values {
+		n := slices.Index(names64[:], v.Name)
+		if arch == "arm64" {
+			n = -1
+			if _, err := fmt.Sscanf(v.Name, "x%d", &n); err != nil {
+				n = -1
+			}
+		}
+		if n < 0 || n >= len(s.regs.R) {
+			return fmt.Errorf("no register %q", v.Name)
+		}
+		s.regs.R[n], p.Registers.R[n] = v.Value, v.Value
+	}
+	return nil
 }
 
 // stack is the stacks while they are laid.
@@ -140,14 +170,37 @@ type span struct{ low, top uint64 }
 
 func (s *stack) begin(top uint64) { s.spans = append(s.spans, span{top, top}) }
 
-func (s *stack) lay(arch string, f Frame, called bool) (Placed, error) {
-	switch {
-	case arch == "x64" && f.Image.Machine == machineX64:
-		return s.lay64(f)
-	case arch == "arm64" && f.Image.Machine == machineARM64:
-		return s.layARM64(f, called)
+func (s *stack) lay(arch string, f Frame) (Placed, error) {
+	machine := map[string]uint16{"x64": machineX64, "arm64": machineARM64}[arch]
+	if machine == 0 || f.Image != nil && f.Image.Machine != machine {
+		return Placed{}, fmt.Errorf("its image is not for %q", arch)
 	}
-	return Placed{}, fmt.Errorf("an image of machine %#x on %q", f.Image.Machine, arch)
+	if f.Jumped && f.Image != nil {
+		if _, found := f.Image.function(f.PC); found {
+			return Placed{}, errors.New("only a leaf can be jumped to")
+		}
+	}
+	if arch == "x64" {
+		return s.lay64(f)
+	}
+	return s.layARM64(f)
+}
+
+// name is for errors.
+func (f Frame) name() string {
+	if f.Image == nil {
+		return fmt.Sprintf("%#x", f.Base)
+	}
+	name, offset, _ := f.Image.Near(f.PC)
+	return fmt.Sprintf("%s!%s+%#x", f.Image.Name, name, offset)
+}
+
+// function is the function table's entry for the frame.
+func (f Frame) function() (function, bool) {
+	if f.Image == nil {
+		return function{}, false
+	}
+	return f.Image.function(f.PC)
 }
 
 // down moves the stack pointer.
@@ -211,7 +264,7 @@ func Junk(seed uint64, frames []Frame) func(addr uint64) uint64 {
 	var stale []uint64
 	seen := map[*Image]bool{}
 	for _, f := range frames {
-		if !seen[f.Image] {
+		if f.Image != nil && !seen[f.Image] {
 			seen[f.Image] = true
 			for _, rva := range f.Image.CallSites() {
 				stale = append(stale, f.Base+uint64(rva))

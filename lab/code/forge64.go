@@ -110,7 +110,7 @@ func codes64(b []byte) ([]code64, error) {
 
 // lay64 enters a function as a call or the processor does, and runs its prologue.
 func (s *stack) lay64(f Frame) (Placed, error) {
-	fn, found := f.Image.function(f.PC)
+	fn, found := f.function()
 	var u info64
 	if found {
 		var err error
@@ -120,9 +120,10 @@ func (s *stack) lay64(f Frame) (Placed, error) {
 	}
 	p := Placed{Frame: f}
 	trap := len(u.codes) > 0 && u.codes[0].op == opPushFrame
-	if trap {
+	switch {
+	case trap:
 		s.machineFrame64(f, u.codes[0].info == 1)
-	} else {
+	case !f.Jumped:
 		s.down(8)
 		s.write(s.regs.SP, s.regs.PC)
 	}

@@ -116,40 +116,72 @@ const (
 )
 
 func TestForge_HighIrqlKernel(t *testing.T) {
-	for _, build := range Builds("x64") {
-		t.Run(fmt.Sprint(build), func(t *testing.T) {
-			m := newMachine(t, "x64", build)
-			system := m.frame(t, "ntoskrnl.exe", "KiSystemCall64", "*", "")
-			system.Stack, system.Trap = kernelStack, &Trap{User: true}
-			fault := m.frame(t, "ntoskrnl.exe", "KiPageFault", "KiBugCheckDispatch", "")
-			fault.Trap = &Trap{ErrorCode: 0, Volatile: []Value{{"rcx", 0x77}}}
-			frames := []Frame{
-				m.frame(t, "ntdll.dll", "RtlUserThreadStart", "*", ""),
-				m.frame(t, "kernel32.dll", "BaseThreadInitThunk", "*", ""),
-				m.frame(t, "notmyfault64.exe", "mainCRTStartup", "main", ""),
-				m.frame(t, "notmyfault64.exe", "main", "DialogLoop", ""),
-				m.frame(t, "notmyfault64.exe", "DialogLoop", "MainDialog", ""),
-				m.frame(t, "notmyfault64.exe", "MainDialog", "DoCrash", ""),
-				m.frame(t, "notmyfault64.exe", "DoCrash", "DeviceIoControlImplementation", ""),
-				m.frame(t, "kernel32.dll", "DeviceIoControlImplementation", "DeviceIoControl", ""),
-				m.frame(t, "kernelbase.dll", "DeviceIoControl", "NtDeviceIoControlFile", ""),
-				m.frame(t, "ntdll.dll", "", "", "NtDeviceIoControlFile_return"),
-				system,
-				m.frame(t, "ntoskrnl.exe", "NtDeviceIoControlFile", "IopXxxControlFile", ""),
-				m.frame(t, "ntoskrnl.exe", "IopXxxControlFile", "IopSynchronousServiceTail", ""),
-				m.frame(t, "ntoskrnl.exe", "IopSynchronousServiceTail", "IofCallDriver", ""),
-				m.frame(t, "ntoskrnl.exe", "IofCallDriver", "IopfCallDriver", ""),
-				m.frame(t, "ntoskrnl.exe", "IopfCallDriver", "*", ""),
-				m.frame(t, "myfault.sys", "MyfaultDispatch", "MyfaultDeviceControl", ""),
-				m.frame(t, "myfault.sys", "MyfaultDeviceControl", "HighIrqlFault", ""),
-				m.frame(t, "myfault.sys", "", "", "HighIrqlFault_fault"),
-				fault,
-				m.frame(t, "ntoskrnl.exe", "KiBugCheckDispatch", "KeBugCheckEx", ""),
-				m.frame(t, "ntoskrnl.exe", "", "", "KeBugCheckEx"),
-			}
-			checkForged(t, m, "x64", frames)
-		})
+	for _, arch := range []string{"x64", "arm64"} {
+		for _, build := range Builds(arch) {
+			t.Run(fmt.Sprint(arch, build), func(t *testing.T) {
+				m := newMachine(t, arch, build)
+				checkForged(t, m, arch, m.highIrqlKernel(t))
+			})
+		}
 	}
+}
+
+// highIrqlKernel is the stack of the exercise: a user's program asks myfault.sys
+// for a page fault at DISPATCH_LEVEL.
+func (m *machine) highIrqlKernel(t *testing.T) []Frame {
+	t.Helper()
+	frames := m.systemCall(t)
+	frames = append(frames,
+		m.frame(t, "ntoskrnl.exe", "NtDeviceIoControlFile", "IopXxxControlFile", ""),
+		m.frame(t, "ntoskrnl.exe", "IopXxxControlFile", "IopSynchronousServiceTail", ""),
+		m.frame(t, "ntoskrnl.exe", "IopSynchronousServiceTail", "IofCallDriver", ""),
+		m.frame(t, "ntoskrnl.exe", "IofCallDriver", "IopfCallDriver", ""),
+		m.frame(t, "ntoskrnl.exe", "IopfCallDriver", "*", ""),
+		m.frame(t, "myfault.sys", "MyfaultDispatch", "MyfaultDeviceControl", ""),
+		m.frame(t, "myfault.sys", "MyfaultDeviceControl", "HighIrqlFault", ""),
+		m.frame(t, "myfault.sys", "", "", "HighIrqlFault_fault"),
+	)
+	if m.images.Arch == "arm64" {
+		vector := m.frame(t, "ntoskrnl.exe", "KiArm64ExceptionVectors", "KzSynchronousException", "")
+		vector.Trap = &Trap{ErrorCode: 0x96000007, Volatile: []Value{{"x3", 0x77}, {"far", 0xffffa80f12345000}}}
+		return append(frames, vector,
+			m.frame(t, "ntoskrnl.exe", "KzSynchronousException", "KiSynchronousException", ""),
+			m.frame(t, "ntoskrnl.exe", "KiSynchronousException", "KiBugCheckDispatch", ""),
+			m.frame(t, "ntoskrnl.exe", "KiBugCheckDispatch", "KeBugCheckEx", ""),
+			m.frame(t, "ntoskrnl.exe", "", "", "KeBugCheckEx"),
+		)
+	}
+	fault := m.frame(t, "ntoskrnl.exe", "KiPageFault", "KiBugCheckDispatch", "")
+	fault.Trap = &Trap{Volatile: []Value{{"rcx", 0x77}}}
+	return append(frames, fault,
+		m.frame(t, "ntoskrnl.exe", "KiBugCheckDispatch", "KeBugCheckEx", ""),
+		m.frame(t, "ntoskrnl.exe", "", "", "KeBugCheckEx"),
+	)
+}
+
+// systemCall is a user's stack and the kernel's, up to the service.
+func (m *machine) systemCall(t *testing.T) []Frame {
+	t.Helper()
+	frames := []Frame{
+		m.frame(t, "ntdll.dll", "RtlUserThreadStart", "*", ""),
+		m.frame(t, "kernel32.dll", "BaseThreadInitThunk", "*", ""),
+		m.frame(t, "notmyfault64.exe", "mainCRTStartup", "main", ""),
+		m.frame(t, "notmyfault64.exe", "main", "DialogLoop", ""),
+		m.frame(t, "notmyfault64.exe", "DialogLoop", "MainDialog", ""),
+		m.frame(t, "notmyfault64.exe", "MainDialog", "DoCrash", ""),
+		m.frame(t, "notmyfault64.exe", "DoCrash", "DeviceIoControlImplementation", ""),
+		m.frame(t, "kernel32.dll", "DeviceIoControlImplementation", "DeviceIoControl", ""),
+		m.frame(t, "kernelbase.dll", "DeviceIoControl", "NtDeviceIoControlFile", ""),
+		m.frame(t, "ntdll.dll", "", "", "NtDeviceIoControlFile_return"),
+	}
+	if m.images.Arch == "arm64" {
+		vector := m.frame(t, "ntoskrnl.exe", "KiSystemServiceEntry", "KiSystemService", "")
+		vector.Stack, vector.Trap = kernelStack, &Trap{User: true}
+		return append(frames, vector, m.frame(t, "ntoskrnl.exe", "KiSystemService", "*", ""))
+	}
+	system := m.frame(t, "ntoskrnl.exe", "KiSystemCall64", "*", "")
+	system.Stack, system.Trap = kernelStack, &Trap{User: true}
+	return append(frames, system)
 }
 
 // checkForged forges frames and reads them back by unwinding alone: all of them,
@@ -177,8 +209,7 @@ func checkForged(t *testing.T, m *machine, arch string, frames []Frame) {
 	setRegisters(&r, arch, last.Registers)
 	for n := len(frames) - 1; n >= 0; n-- {
 		placed := forged.Frames[n]
-		name, _, _ := placed.Frame.Image.Near(placed.Frame.PC)
-		name = placed.Frame.Image.Name + "!" + name
+		name := placed.Frame.name()
 		if got, want := uint64(r.PC()), placed.Registers.PC; got != want {
 			t.Fatalf("frame %d, %s: unwinding gives pc %#x, want %#x", n, name, got, want)
 		}
@@ -230,6 +261,164 @@ func checkRegisters(t *testing.T, where, arch string, r unwind.Registers, want R
 	for n, name := range kept(arch) {
 		if got, ok := r.Get(name); !ok || got != want.R[n] {
 			t.Errorf("%s: unwinding gives %s %#x (%t), want %#x", where, name, got, ok, want.R[n])
+		}
+	}
+}
+
+// TestForge_EveryCall stands on every call of every image in turn: each function's
+// unwind data is simulated and undone.
+func TestForge_EveryCall(t *testing.T) {
+	for _, c := range []struct {
+		arch  string
+		build int
+	}{{"x64", 19041}, {"arm64", 26100}} {
+		t.Run(c.arch, func(t *testing.T) {
+			m := newMachine(t, c.arch, c.build)
+			tried := 0
+			for _, name := range m.images.Names() {
+				image, _ := m.images.Image(name)
+				for _, site := range image.CallSites() {
+					if _, ok := image.function(site - 1); !ok {
+						continue
+					}
+					tried++
+					outer := m.frame(t, "ntoskrnl.exe", "KiStartSystemThread", "PspSystemThreadStartup", "")
+					this := Frame{Image: image, Base: m.bases[name], PC: site}
+					inner := m.frame(t, "ntoskrnl.exe", "", "", "DbgBreakPointWithStatus")
+					checkForged(t, m, c.arch, []Frame{outer, this, inner})
+				}
+			}
+			if tried < 500 {
+				t.Errorf("%d calls, want some 600", tried)
+			}
+		})
+	}
+}
+
+// at is a frame at a label or a marked instruction.
+func (m *machine) at(t *testing.T, image, label string) Frame {
+	t.Helper()
+	return m.frame(t, image, "", "", label)
+}
+
+// nt is a frame of the kernel at a call.
+func (m *machine) nt(t *testing.T, function, callee string) Frame {
+	t.Helper()
+	return m.frame(t, "ntoskrnl.exe", function, callee, "")
+}
+
+func onStack(f Frame, top uint64, trap *Trap) Frame {
+	f.Stack, f.Trap = top, trap
+	return f
+}
+
+// TestForge_Stacks lays stacks that go to other stacks, or end in odd places.
+func TestForge_Stacks(t *testing.T) {
+	m := newMachine(t, "x64", 19041)
+	thread := []Frame{m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup"), m.nt(t, "PspSystemThreadStartup", "ExpWorkerThread")}
+	with := func(frames ...Frame) []Frame { return append(append([]Frame{}, thread...), frames...) }
+	bugCheck := []Frame{m.nt(t, "KiBugCheckDispatch", "KeBugCheckEx"), m.at(t, "ntoskrnl.exe", "KeBugCheckEx")}
+	overflow := with(m.nt(t, "ExpWorkerThread", "*"))
+	for range 12 {
+		overflow = append(overflow, m.frame(t, "myfault.sys", "StackOverflow", "StackOverflow", ""))
+	}
+	spinning := m.nt(t, "KiRetireDpcList", "KiExecuteAllDpcs")
+	spinning.Alloca = 0x40
+	bad := Frame{Base: 0xdead0000}
+	trashed := Frame{Base: 0x4141, Jumped: true}
+	system := m.systemCall(t)
+	for _, c := range []struct {
+		name   string
+		frames []Frame
+	}{
+		{"a thread that waits", with(m.nt(t, "ExpWorkerThread", "KeRemovePriQueue"), m.nt(t, "KeRemovePriQueue", "KiCommitThreadWait"),
+			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"))},
+		{"a double fault", append(append(overflow, m.at(t, "myfault.sys", "StackOverflow"),
+			onStack(m.nt(t, "KiDoubleFaultAbort", "KiBugCheckDispatch"), otherStack, nil)), bugCheck...)},
+		{"a DPC that spins, stopped by the clock", []Frame{
+			m.nt(t, "KiIdleLoop", "KiRetireDpcList"), spinning, m.nt(t, "KiExecuteAllDpcs", "*"),
+			m.at(t, "myfault.sys", "HangDpcRoutine_spin"),
+			m.nt(t, "KiInterruptDispatchNoLockNoEtw", "KiInterruptSubDispatchNoLockNoEtw"),
+			onStack(m.nt(t, "KiInterruptSubDispatchNoLockNoEtw", "KiCallInterruptServiceRoutine"), otherStack, nil),
+			m.nt(t, "KiCallInterruptServiceRoutine", "HalpTimerClockInterrupt"), m.nt(t, "HalpTimerClockInterrupt", "KeClockInterruptNotify"),
+			m.nt(t, "KeClockInterruptNotify", "KeAccumulateTicks"), m.nt(t, "KeAccumulateTicks", "KeBugCheckEx"), m.at(t, "ntoskrnl.exe", "KeBugCheckEx")}},
+		{"a DPC on its own stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "labflt.sys", "LabfltScanName_fault"),
+			m.nt(t, "KiDpcInterrupt", "KiDispatchInterruptContinue"), m.nt(t, "KiDispatchInterruptContinue", "KxRetireDpcList"),
+			onStack(m.nt(t, "KxRetireDpcList", "KiRetireDpcList"), otherStack, nil), m.nt(t, "KiRetireDpcList", "KiExecuteAllDpcs"),
+			m.nt(t, "KiExecuteAllDpcs", "*"), m.at(t, "labnet.sys", "LabnetInterruptDpc"))},
+		{"a call of a bad pointer", with(m.nt(t, "ExpWorkerThread", "*"), bad, m.nt(t, "KiPageFault", "KiExceptionDispatch"),
+			m.nt(t, "KiExceptionDispatch", "KiDispatchException"), m.nt(t, "KiDispatchException", "KeBugCheckEx"), m.at(t, "ntoskrnl.exe", "KeBugCheckEx"))},
+		{"a fault in user mode", append(append(system[:7:7],
+			m.at(t, "notmyfault64.exe", "ReadAfterCrash_fault"),
+			onStack(m.nt(t, "KiPageFault", "KiBugCheckDispatch"), kernelStack, &Trap{User: true, ErrorCode: 4})), bugCheck...)},
+		{"a stop on the way back to the user", append(append(system[:len(system)-1:len(system)-1],
+			onStack(m.nt(t, "KiSystemCall64", "KiBugCheckDispatch"), kernelStack, &Trap{User: true})), bugCheck...)},
+		{"an exception that a handler stops", append(with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "myfault.sys", "Breakpoint_fault"),
+			m.nt(t, "KiBreakpointTrap", "KiExceptionDispatch"), m.nt(t, "KiExceptionDispatch", "KiDispatchException"),
+			m.nt(t, "KiDispatchException", "RtlDispatchException"), m.nt(t, "RtlDispatchException", "RtlpExecuteHandlerForException"),
+			m.nt(t, "RtlpExecuteHandlerForException", "KiSystemServiceHandler"), m.nt(t, "KiSystemServiceHandler", "KiBugCheckDispatch")), bugCheck...)},
+		{"code that is overwritten", append(with(m.at(t, "ntoskrnl.exe", "NtReadFile"),
+			m.nt(t, "KiBreakpointTrap", "KiExceptionDispatch")), m.nt(t, "KiExceptionDispatch", "KiDispatchException"))},
+	} {
+		t.Run(c.name, func(t *testing.T) { checkForged(t, m, "x64", c.frames) })
+	}
+	// A return to a trashed address: nothing leads on from there, but the stack
+	// pointer is that of the caller.
+	forged, err := Forge("x64", kernelStack, with(m.nt(t, "ExpWorkerThread", "*"), trashed), Registers{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := forged.Frames[3].Registers; last.PC != 0x4141 || last.SP != forged.Frames[2].Registers.SP {
+		t.Errorf("after the return: pc %#x, sp %#x; want 0x4141, %#x", last.PC, last.SP, forged.Frames[2].Registers.SP)
+	}
+}
+
+// TestForge_TrapFrame looks at what is in a KTRAP_FRAME.
+func TestForge_TrapFrame(t *testing.T) {
+	m := newMachine(t, "x64", 22621)
+	contents := make([]byte, ktrapSize64)
+	contents[0x29] = 2 // PreviousIrql
+	fault := m.nt(t, "KiPageFault", "KiBugCheckDispatch")
+	fault.Trap = &Trap{ErrorCode: 3, Volatile: []Value{{"rax", 7}, {"cr2", 0xffffa80000001000}}, Contents: contents}
+	frames := []Frame{m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup"), m.at(t, "myfault.sys", "HighIrqlFault_fault"), fault}
+	forged, err := Forge("x64", kernelStack, frames, Registers{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, before := forged.Frames[2].TrapFrame, forged.Frames[1].Registers
+	if at != forged.Frames[2].Registers.SP || at%16 != 0 {
+		t.Errorf("trap frame at %#x, sp %#x", at, forged.Frames[2].Registers.SP)
+	}
+	for _, c := range []struct{ off, want uint64 }{
+		{0x28, 0x200}, {0x30, 7}, {0xd0, 0xffffa80000001000}, {0x158, before.R[rbpIndex]}, {0x160, 3}, {0x168, before.PC},
+		{0x170, 0x10}, {0x178, 0x10246}, {0x180, before.SP}, {0x188, 0x18},
+	} {
+		if got, ok := forged.Read(at + c.off); !ok || got != c.want {
+			t.Errorf("KTRAP_FRAME+%#x: %#x, want %#x", c.off, got, c.want)
+		}
+	}
+}
+
+func TestForge_Refuses(t *testing.T) {
+	m := newMachine(t, "x64", 19041)
+	worker := m.nt(t, "ExpWorkerThread", "*")
+	jumped, moved, taken := worker, worker, worker
+	jumped.Jumped, moved.Stack, taken.Alloca = true, otherStack, 16
+	for _, c := range []struct {
+		name   string
+		arch   string
+		top    uint64
+		frames []Frame
+	}{
+		{"no frames", "x64", kernelStack, nil},
+		{"a crooked top", "x64", kernelStack + 8, []Frame{worker}},
+		{"the wrong architecture", "arm64", kernelStack, []Frame{worker}},
+		{"a jump to a function with a frame", "x64", kernelStack, []Frame{jumped}},
+		{"another stack without a frame pointer", "x64", kernelStack, []Frame{moved}},
+		{"alloca without a frame pointer", "x64", kernelStack, []Frame{taken}},
+	} {
+		if _, err := Forge(c.arch, c.top, c.frames, Registers{}, nil); err == nil {
+			t.Errorf("%s: no error", c.name)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """gen.py types ARCH BUILD > types.h: the structures of layouts.tsv for a compiler, so that a symbol file gets them.
-gen.py symbols IMAGE MAP > NAME.sym: the symbols and calls of a linked image, for Go."""
+gen.py symbols -- IMAGE...: from IMAGE.map, IMAGE.sym: the symbols and calls of a linked image, for Go."""
 import os
 import re
 import subprocess
@@ -176,9 +176,9 @@ def types(arch, build):
     print('#pragma pack(pop)')
 
 
-def symbols(image, linkmap):
-    names, base = {}, None
-    for line in open(linkmap):
+def symbols(image):
+    names, base, lines = {}, None, []
+    for line in open(image + '.map'):
         m = re.match(r'\s*Preferred load address is ([0-9a-f]+)', line)
         if m:
             base = int(m[1], 16)
@@ -190,7 +190,7 @@ def symbols(image, linkmap):
         at.setdefault(rva, name)
     for name, rva in sorted(names.items(), key=lambda s: (s[1], s[0])):
         if not name.startswith('__imp_') and not name.startswith('.'):
-            print('%x %s' % (rva, name))
+            lines.append('%x %s\n' % (rva, name))
     text = subprocess.run(['llvm-objdump-19', '-d', '--no-show-raw-insn', image], capture_output=True, text=True, check=True).stdout
     rows = [(int(m[1], 16) - base, m[2], m[3]) for m in re.finditer(r'^\s*([0-9a-f]+):\s+(\S+)(.*)$', text, re.M)]
     pages = {}
@@ -216,10 +216,13 @@ def symbols(image, linkmap):
             slot = pages.get(args.strip().lstrip('*'))
             target = slot[1] + slot[2] - base if isinstance(slot, tuple) and isinstance(slot[1], int) else 0
         callee = at.get(target, '*')
-        print('call %x %s' % (following[0], callee[6:] if callee.startswith('__imp_') else callee))
+        lines.append('call %x %s\n' % (following[0], callee[6:] if callee.startswith('__imp_') else callee))
+    with open(image + '.sym', 'w') as out:
+        out.writelines(lines)
 
 
 if sys.argv[1] == 'types':
     types(sys.argv[2], sys.argv[3])
 else:
-    symbols(sys.argv[2], sys.argv[3])
+    for path in sys.argv[3:]:
+        symbols(path)

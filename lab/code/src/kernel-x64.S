@@ -358,6 +358,13 @@ KiSystemServiceExit:
 	call KiInitiateUserApc
 	nop
 1:
+	mov rcx, cr8
+	test rcx, rcx
+	jz 2f
+	mov r10, [rbp + 0xe8]
+	call KiBugCheckDispatch
+	nop
+2:
 	mov r11, [rbp + 0xf8]
 	mov rcx, [rbp + 0xe8]
 	mov r9, [rbp + 0xd8]

@@ -48,3 +48,14 @@ typedef u64 Fn(u64, u64, u64, u64);
 
 // MARK names the next instruction for the lab. The name is in no symbol file.
 #define MARK(name) #name ": "
+
+// FAILFAST stops the machine as RtlFailFast does, at a place the lab can find.
+#if defined(__x86_64__)
+#define FAILFAST(mark, code) __asm__ volatile(MARK(mark) "int $0x29" : : "c"((u64)(code)) : "memory")
+#else
+#define FAILFAST(mark, code)                                                   \
+	{                                                                          \
+		register u64 x0 __asm__("x0") = (code);                                \
+		__asm__ volatile(MARK(mark) "brk #0xf003" : : "r"(x0) : "memory");     \
+	}
+#endif

@@ -19,7 +19,6 @@ static volatile u64 counter;
 // LOAD reads through a pointer at a place that the lab can find.
 #if defined(__x86_64__)
 #define LOAD(mark, value, from) __asm__ volatile(MARK(mark) "movq 8(%%rsi), %%rax" : "=a"(value) : "S"(from) : "memory")
-#define FAILFAST(mark, code) __asm__ volatile(MARK(mark) "int $0x29" : : "c"((u64)(code)) : "memory")
 #else
 #define LOAD(mark, value, from)                                                \
 	{                                                                          \
@@ -27,11 +26,6 @@ static volatile u64 counter;
 		register u64 x9 __asm__("x9");                                         \
 		__asm__ volatile(MARK(mark) "ldr x9, [x20, #8]" : "=r"(x9) : "r"(x20) : "memory"); \
 		value = x9;                                                            \
-	}
-#define FAILFAST(mark, code)                                                   \
-	{                                                                          \
-		register u64 x0 __asm__("x0") = (code);                                 \
-		__asm__ volatile(MARK(mark) "brk #0xf003" : : "r"(x0) : "memory");     \
 	}
 #endif
 
