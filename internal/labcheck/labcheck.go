@@ -133,7 +133,6 @@ func (c *comparison) verdict(want *lab.TruthVerdict, got *report.Verdict, whole 
 	c.equal("verdict.alternatives[0].image", first, want.Hint)
 }
 
-
 // stack: the callers must be there one by one, none of them by scanning. Dumps
 // without the programs' memory hold no frames of them.
 func (c *comparison) stack(want []lab.TruthFrame, got []report.Frame, withSymbols bool, kind string) {
@@ -184,4 +183,3 @@ func (c *comparison) frame(i int, want lab.TruthFrame, got report.Frame, withSym
 		c.equal(what+".symbol", got.Symbol, want.Symbol)
 	}
 }
-
