@@ -293,3 +293,23 @@ func TestOpenWith_Whole(t *testing.T) {
 		}
 	}
 }
+
+// The page with the driver's entry in the list of modules is gone: its image is found
+// by what points into it.
+func TestStack_UnlistedDriver(t *testing.T) {
+	w := newCompiledWorld(t, "x64 19041", 19041)
+	w.teb(w.crashing)
+	forged := w.lay(userStackTop, append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
+	w.crash(forged)
+	last := mem.VA(w.read64(w.modules + 8))
+	w.put64(last, 0)
+	w.put64(last+8, 0)
+	m := w.open()
+	checkForged(t, "unlisted", m.Stack(m.HeaderRegisters(), nil), forged)
+	if mod, ok := m.ModuleAt(w.myfault + 0x1000); !ok || mod.Name != "myfault.sys" || mod.Module != "myfault" {
+		t.Errorf("the module is %q, %v; want myfault.sys", mod.Name, ok)
+	}
+	if !strings.Contains(notes(m), "myfault.sys is not in the list") {
+		t.Errorf("notes:\n%s", notes(m))
+	}
+}

@@ -57,6 +57,7 @@ func (m *Machine) loader() loaderLayout {
 func (m *Machine) readModules() {
 	drivers, err := m.loaderList(m.Memory, m.Header.LoadedModules)
 	m.noteError("loaded modules", err)
+	m.torn = err != nil
 	if m.kernelBase == 0 && len(drivers) > 0 {
 		m.kernelBase = drivers[0].Base
 	}
