@@ -119,7 +119,7 @@ func loadRuns(segments []segment) []pageRun {
 	var list []pageRun
 	for _, s := range segments {
 		skip := -s.paddr % mem.PageSize
-		if s.kind != segmentLoad || s.len < skip || s.offset > 1<<62 || s.len > 1<<52 || s.paddr > 1<<52 {
+		if s.kind != segmentLoad || s.len < skip || s.offset > maxOffset || s.len > 1<<52 || s.paddr > 1<<52 {
 			continue
 		}
 		list = append(list, pageRun{first: (s.paddr + skip) / mem.PageSize, count: (s.len - skip) / mem.PageSize, off: int64(s.offset + skip)})

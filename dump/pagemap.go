@@ -29,6 +29,8 @@ type pageMap interface {
 	next(page uint64) pageRun
 	// pages is how many there are.
 	pages() uint64
+	// within is how many stand whole in the first size bytes of the file.
+	within(size int64) uint64
 	// end is the offset in the file behind the last of them; 0 without pages.
 	end() int64
 }
@@ -103,6 +105,14 @@ func (m pageRuns) pages() uint64 {
 	n := uint64(0)
 	for _, r := range m {
 		n += r.count
+	}
+	return n
+}
+
+func (m pageRuns) within(size int64) uint64 {
+	n := uint64(0)
+	for _, r := range m {
+		n += min(r.count, uint64(max(size-r.off, 0))/mem.PageSize)
 	}
 	return n
 }
@@ -210,6 +220,10 @@ func (m *bitmap) next(page uint64) pageRun {
 }
 
 func (m *bitmap) pages() uint64 { return m.rank[len(m.rank)-1] }
+
+func (m *bitmap) within(size int64) uint64 {
+	return min(m.pages(), uint64(max(size-m.off, 0))/mem.PageSize)
+}
 
 func (m *bitmap) end() int64 { return m.off + int64(m.pages()*mem.PageSize) }
 

@@ -14,6 +14,7 @@ const (
 	maxPages      = 1 << 32 // 16 TiB of physical addresses: a bitmap of 512 MiB
 	maxPageRanges = 1 << 23 // of an RDMP dump: 8 Mi holes in 64 GiB
 	maxRunSize    = 1 << 40 // pages: more than any processor addresses
+	maxOffset     = 1 << 61 // in the file, bytes: sums of it and a run do not overflow
 )
 
 // wholeLayout says where a width keeps what of whole-memory dumps.
@@ -54,6 +55,9 @@ func (f *File) readWhole(r io.ReaderAt, head []byte) {
 		f.note("memory", "The map of the physical pages is missing or damaged (dump type %d): no memory can be read.", f.Header.DumpType)
 	}
 	f.openMemory(r)
+	if f.Kind == Full && f.Header.DumpType == 5 && f.pages.pages() < f.PhysicalPages-f.PhysicalPages/filtered {
+		f.Kind = Active
+	}
 	f.checkWritten(head)
 	f.readTagged(r, f.pages.end())
 }
@@ -70,6 +74,11 @@ func (f *File) checkWritten(head []byte) {
 	}
 }
 
+// filtered: where more than one page in 16 of the machine's memory is missing from
+// a bitmap of all memory, Windows left out what was not active. A little is missing
+// anyhow: memory of the secure kernel, bad pages.
+const filtered = 16
+
 // openMemory makes the readers over the page map.
 func (f *File) openMemory(r io.ReaderAt) {
 	if f.pages == nil {
@@ -84,10 +93,7 @@ func (f *File) openMemory(r io.ReaderAt) {
 // countPages counts the pages of the file, and notes what its end cuts off.
 func (f *File) countPages() {
 	total := f.pages.pages()
-	for r := range f.PhysicalRuns() {
-		f.Pages += r.Size / mem.PageSize
-	}
-	if f.Pages < total {
+	if f.Pages = f.pages.within(f.Size); f.Pages < total {
 		f.Truncated = true
 		f.note("memory", "The file is cut: %d of %d pages are there.", f.Pages, total)
 	}

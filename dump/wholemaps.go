@@ -51,7 +51,7 @@ func (f *File) readBitmap(r io.ReaderAt, b []byte, l wholeLayout) pageMap {
 		p.bits = size * 8
 	}
 	end := uint64(start) + size
-	if p.pages < end || p.pages > 1<<62 {
+	if p.pages < end || p.pages > maxOffset {
 		guess := (end + mem.PageSize - 1) &^ (mem.PageSize - 1)
 		f.note("memory", "The first page cannot stand at offset 0x%x; it is looked for behind the bitmap, at 0x%x.", p.pages, guess)
 		p.pages = guess
@@ -80,7 +80,7 @@ func (f *File) readRanges(r io.ReaderAt, b []byte, l wholeLayout) pageMap {
 		counted = le.U64(b, 0x28)
 	}
 	start := uint64(l.header) + rangesHead
-	if first < start || first > 1<<62 {
+	if first < start || first > maxOffset {
 		f.note("memory", "The first page cannot stand at offset 0x%x: no memory can be read.", first)
 		return nil
 	}
@@ -105,7 +105,7 @@ func (f *File) ranges64(r io.Reader, off int64, counted uint64) []pageRun {
 			if p.count == 0 || p.first == 0 && len(list) > 0 || counted != 0 && total >= counted {
 				return list
 			}
-			if p.first > maxRunSize || p.count > maxRunSize {
+			if p.first > maxRunSize || p.count > maxRunSize || off > maxOffset {
 				f.note("memory", "Range %d of the pages cannot be right (%d pages from page 0x%x): what follows is not read.", len(list), p.count, p.first)
 				return list
 			}

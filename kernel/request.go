@@ -27,8 +27,7 @@ const (
 	fileRelated            = 0x40
 	fileObjectName         = 0x58
 	fileSize               = 0xd8
-	kdbgIrpList            = 0x34c // OffsetEThreadIrpList
-	maxLocations           = 127   // IRP.StackCount is a CHAR
+	maxLocations           = 127 // IRP.StackCount is a CHAR
 	maxThreadIRPs          = 4096
 	maxRelatedFiles        = 16
 	pendingReturnedControl = 1 // SL_PENDING_RETURNED
@@ -171,14 +170,17 @@ func (m *Machine) ThreadIRPs(thread mem.VA) ([]Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("thread at %v: %w", thread, err)
 	}
+	entries, err := m.ring(m.Memory, thread+mem.VA(at), maxThreadIRPs)
+	if err != nil {
+		err = fmt.Errorf("requests of the thread at %v: %w", thread, err)
+	}
 	var list []Request
-	var errIRP error
-	err = m.walkList(fmt.Sprintf("requests of the thread at %v", thread), thread+mem.VA(at), maxThreadIRPs, func(entry mem.VA) {
-		r, err := m.Request(entry - irpThreadListEntry)
-		errIRP = firstError(errIRP, err)
+	for _, entry := range entries {
+		r, errIRP := m.Request(entry - irpThreadListEntry)
+		err = firstError(err, errIRP)
 		list = append(list, r)
-	})
-	return list, firstError(err, errIRP)
+	}
+	return list, err
 }
 
 // irpList is where ETHREAD.IrpList stands.
@@ -189,16 +191,8 @@ func (m *Machine) irpList() (int, error) {
 	if at := m.Field("_ETHREAD", "IrpList"); at >= 0 {
 		return at, nil
 	}
-	if b := m.Blocks.DebuggerData; len(b) >= kdbgIrpList+4 {
-		if at := int(le.U32(b, kdbgIrpList)); at > 0 && at < maxStructure {
-			return at, nil
-		}
-	}
 	return 0, fmt.Errorf("the layout of _ETHREAD.IrpList is not known for this kernel")
 }
-
-// maxStructure bounds an offset that a dump states.
-const maxStructure = 0x2000
 
 // FileObject is an open file.
 type FileObject struct {

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"time"
 
+	"bugcheck/lab/code"
 	"bugcheck/lab/ram"
 )
 
 // Plan says what a whole machine is like. The zero value of a field is the usual machine's.
 type Plan struct {
 	Arch   string // "x64" or "arm64"
-	Build  int    // 17763, 19041, 20348, 22000, 22621, 26100
+	Build  int    // one of code.Builds
 	Memory uint64 // bytes
 
 	Processors int  // 0: 2
@@ -48,7 +49,7 @@ type System struct {
 	Tagged     []Blob
 
 	layout    *layout
-	code      compiled
+	code      *code.Images
 	variables map[string]uint64
 	regions   regions
 	pool      *pool
@@ -99,7 +100,7 @@ func (p Plan) System() (*System, error) {
 	}
 	s := &System{Plan: p, layout: l, variables: map[string]uint64{}, shared: map[string]uint64{}, recorded: map[uint64]bool{}, nextID: 4, Code: liveSystemDump,
 		regions: regions{vaExtra, vaDrivers, vaSession, vaStacks, vaProcessors, 0x7ffd57a00000}}
-	if s.code, err = openCompiled(p.Arch, p.Build); err != nil {
+	if s.code, err = code.Open(p.Arch, p.Build); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
 	s.Memory = ram.New(p.Arch, p.Memory)
@@ -244,7 +245,7 @@ func (s *System) Dump(w ram.File, format ram.Format) error {
 	h := &ram.Header{
 		Build: uint32(s.Build), Processors: uint32(s.Plan.Processors), Code: s.Code, Parameters: s.Parameters,
 		Context: s.Crashed.Context, Exception: s.Exception,
-		DirectoryTableBase: s.Crashed.Thread.Process.directory(), PfnDataBase: s.variables["MmPfnDatabase"],
+		DirectoryTableBase: s.Crashed.Thread.Process.directory(), PfnDataBase: s.pfnDatabase(),
 		PsLoadedModuleList: s.variables["PsLoadedModuleList"], PsActiveProcessHead: s.variables["PsActiveProcessHead"],
 		KdDebuggerDataBlock: s.variables["KdDebuggerDataBlock"], Time: s.Time, Uptime: s.Uptime,
 		ProductType: s.product(), SuiteMask: 0x110, Attributes: s.Attributes, BootID: 42,
@@ -256,6 +257,15 @@ func (s *System) Dump(w ram.File, format ram.Format) error {
 	}
 	h.Secondary = tail
 	return s.Memory.Dump(w, format, h)
+}
+
+// pfnDatabase returns the header's PfnDataBase: seen to be the database's own address in
+// dumps of 17763 and 26100, that of the variable in between.
+func (s *System) pfnDatabase() uint64 {
+	if s.Build > 17763 && s.Build < 26100 {
+		return s.Symbol("MmPfnDatabase")
+	}
+	return vaPFN
 }
 
 // product returns 3, a server, for the builds of Windows Server, else 1.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"bugcheck/lab/code"
 	"bugcheck/lab/ram"
 )
 
@@ -16,9 +17,9 @@ type KernelModule struct {
 	Size      uint32
 	Timestamp uint32
 	Checksum  uint32
-	Entry     uint64 // its KLDR_DATA_TABLE_ENTRY
-	data      uint32 // where its .data starts, and how much of that is used
-	used      uint32
+	Entry     uint64      // its KLDR_DATA_TABLE_ENTRY
+	Image     *code.Image // nil: only headers and a version
+	data      uint32      // where the .data of such an image starts
 }
 
 // buildModules maps the images of the modules that lab's small dumps have too, and makes
@@ -27,7 +28,7 @@ func (s *System) buildModules() {
 	s.fail(s.Space.Map(vaExtra, 0x1000, ram.Writable))
 	s.regions.extra = vaExtra + 0x1000
 	kernel := uint64(vaKernel)
-	for i, line := range strings.Split(strings.TrimSpace(modules), "\n") {
+	for i, line := range strings.Split(strings.TrimSpace(strings.Replace(modules, "myfault.sys", moreModules+"myfault.sys", 1)), "\n") {
 		f := append(strings.Fields(line), "")
 		at := map[string]*uint64{"": &s.regions.drivers, "d": &s.regions.drivers, "s": &s.regions.session}[f[2]]
 		if i < 2 {
@@ -54,6 +55,15 @@ func (s *System) buildModules() {
 	}
 }
 
+// moreModules are those of whole machines alone, their sizes as modules has them.
+const moreModules = `USBXHCI.SYS 1 d
+kbdhid.sys 1 d
+labnet.sys 1 d
+labdisp.sys 1 d
+labflt.sys 1 d
+labusb.sys 1 d
+`
+
 func (s *System) load(name string, driver bool, base uint64, size uint32) *KernelModule {
 	m := &KernelModule{Name: name, Path: `\SystemRoot\system32\` + name, Base: base, Size: size}
 	if driver {
@@ -67,15 +77,22 @@ func (s *System) load(name string, driver bool, base uint64, size uint32) *Kerne
 	}
 	m.Checksum = size + m.Timestamp&0xffff
 	m.data = size / 0x2000 * 0x1000 // the upper half
+	if image, ok := s.code.Image(name); ok {
+		m.Image, m.Size, m.Timestamp, m.Checksum = image, image.Size, image.Timestamp, image.Checksum
+	}
 	s.Modules = append(s.Modules, m)
 	return m
 }
 
 // mapModule maps the module's image: code to be executed, data to be written.
 func (s *System) mapModule(m *KernelModule) {
+	if m.Image != nil {
+		s.mapCode(m)
+		return
+	}
 	head := headerImage{name: m.Name, machine: s.machine(), size: m.Size, data: max(m.data, 0x1000), timestamp: m.Timestamp,
 		checksum: m.Checksum, build: s.Build}
-	if !s.LargePages || m.Base >= vaDrivers || m.Base < vaKernel {
+	if !s.inLargePages(m) {
 		for _, c := range []struct {
 			from, to uint32
 			p        ram.Protection
@@ -113,8 +130,8 @@ func (s *System) Symbol(name string) uint64 {
 	if va, ok := s.variables[name]; ok {
 		return va
 	}
-	if off, ok := kernelFunctions[name]; ok {
-		return vaKernel + off
+	if rva, ok := s.Modules[0].Image.Symbol(name); ok {
+		return vaKernel + uint64(rva)
 	}
 	return 0
 }
@@ -124,16 +141,9 @@ func (s *System) variable(name string, size uint64) uint64 {
 	if va, ok := s.variables[name]; ok {
 		return va
 	}
-	m := s.Modules[0]
-	if m.used == 0 {
-		m.used = max(m.data, 0x600000)
-	}
-	size = (size + 0x3f) &^ 0x3f
-	va := m.Base + uint64(m.used)
-	if uint64(m.used)+size > uint64(m.Size)-0x2000 {
+	va := s.Symbol(name)
+	if va == 0 {
 		va = s.take(&s.regions.extra, size, ram.Writable)
-	} else {
-		m.used += uint32(size)
 	}
 	s.variables[name] = va
 	return va
@@ -165,6 +175,12 @@ func (s *System) buildModuleList() {
 		m.Entry = s.alloc("MmLd", 0xa0, false)
 		w.put64(0x30, m.Base)
 		w.put64(0x38, m.Base+0x1000)
+		if m.Image != nil {
+			rva, size := m.Image.ExceptionTable()
+			w.put64(0x10, m.Base+uint64(rva))
+			w.put32(0x18, size)
+			w.put64(0x38, m.Base+uint64(m.Image.Entry))
+		}
 		w.put32(0x40, m.Size)
 		w.putText(0x48, m.Path, s.text("MmLd", m.Path, true))
 		w.putText(0x58, m.Name, s.text("MmLd", m.Name, false))

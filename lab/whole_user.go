@@ -3,6 +3,7 @@ package lab
 import (
 	"strings"
 
+	"bugcheck/lab/code"
 	"bugcheck/lab/ram"
 )
 
@@ -12,6 +13,8 @@ type UserImage struct {
 	Base       uint64
 	Size       uint32
 	Timestamp  uint32
+
+	image *code.Image // nil: only headers and a version
 }
 
 // Where a process's own half keeps what; in real processes these places are random.
@@ -42,6 +45,11 @@ func (s *System) buildUser(p *EProcess) {
 	s.loadUser(p, p.Name, path+p.Name, vaExe, 40)
 	for _, l := range libraries {
 		s.loadUser(p, l.name, `C:\Windows\System32\`+l.name, l.base, l.pages)
+	}
+	for _, u := range p.UserImages {
+		if u.image != nil {
+			s.mapUserCode(p, u)
+		}
 	}
 	s.fail(p.Space.Map(vaHeap, userHeap, ram.Writable))
 	s.fail(p.Space.Map(vaPEB, 0x1000, ram.Writable))
@@ -83,26 +91,22 @@ func (s *System) parameters(p *EProcess, va uint64, path string) {
 func (s *System) loadUser(p *EProcess, name, path string, base uint64, pages uint32) {
 	h := headerImage{name: name, machine: s.machine(), size: pages * 0x1000, data: pages / 2 * 0x1000, build: s.Build, dll: true}
 	h.timestamp = hash32(name + decimal(s.Build))
-	p.UserImages = append(p.UserImages, &UserImage{name, path, base, h.size, h.timestamp})
+	u := &UserImage{Name: name, Path: path, Base: base, Size: h.size, Timestamp: h.timestamp}
+	p.UserImages = append(p.UserImages, u)
+	if image, ok := s.code.Image(name); ok {
+		u.image, u.Size, u.Timestamp = image, image.Size, image.Timestamp
+		return // mapped when all are known, for its imports
+	}
 	first, last := h.bytes()
 	for _, c := range []struct {
 		off  uint32
 		data []byte
 	}{{0, first}, {0x1000, nil}, {h.rsrc(), last}} {
-		key := name + " " + decimal(int(c.off))
-		pfn, ok := s.shared[key]
-		if !ok {
-			var err error
-			pfn, err = s.Memory.Frame(ram.ClassUser)
-			s.fail(err)
-			s.shared[key] = pfn
-			s.fail(s.Memory.Write(pfn*ram.PageSize, c.data))
-		}
 		protection := ram.Protection(0)
 		if c.off == 0x1000 {
 			protection = ram.Executable
 		}
-		s.fail(p.Space.MapFrame(base+uint64(c.off), pfn, protection))
+		s.mapShared(p, name+" "+decimal(int(c.off)), base+uint64(c.off), c.data, protection)
 	}
 }
 

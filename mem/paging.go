@@ -14,6 +14,21 @@ const (
 	PagingPAE                     // x86 with 3 levels, entries of 64 bits
 )
 
+// String names the format: "x64", "x86 PAE".
+func (k PagingKind) String() string {
+	switch k {
+	case PagingLA57:
+		return "x64 with 5 levels"
+	case PagingARM64:
+		return "ARM64"
+	case PagingX86:
+		return "x86"
+	case PagingPAE:
+		return "x86 PAE"
+	}
+	return "x64"
+}
+
 // Paging says how page tables are read. The zero value is x64 with 4 levels
 // and plain software entries.
 type Paging struct {
@@ -84,8 +99,9 @@ func (p Paging) geometry() geometry {
 
 // canonical returns the address that is translated; false if the processor has
 // no such address. A debugger data block holds 32-bit addresses sign-extended.
-// On ARM64 Windows gives 47 bits to each half and one table to both: its upper
-// half is what TTBR1_EL1 points to.
+// On ARM64 Windows keeps one table for both halves, as on x64, though the processor
+// has a register for each (ufrisk/MemProcFS vmm/mm/mm_arm64.c walks all of a
+// process from its DirectoryTableBase, and finds the table's entry for itself).
 func (p Paging) canonical(va VA) (VA, bool) {
 	switch p.Kind {
 	case PagingX86, PagingPAE:
@@ -150,15 +166,19 @@ func (p Paging) decode(pte uint64, level int) entry {
 const writableBits = 1<<1 | 1<<11
 
 // arm64Entry decodes a valid descriptor (Arm ARM, VMSAv8-64 with a granule of
-// 4 KiB; dt nt!_MMPTE_HARDWARE, 26100 ARM64).
+// 4 KiB; dt nt!_MMPTE_HARDWARE, 26100 ARM64). Whether a page may be executed is
+// said for the mode that it belongs to.
 func arm64Entry(pte uint64, level int) entry {
 	e := entry{
 		state:      Valid,
 		at:         PA(pte & 0x0000_ffff_ffff_f000),
 		large:      level > 1 && level <= 3 && pte&2 == 0,
 		writable:   pte&(1<<7) == 0 || pte&(1<<55) != 0, // NotDirty, Writable
-		executable: pte>>53&3 != 3,                      // PrivilegedNoExecute, UserNoExecute
+		executable: pte&(1<<53) == 0,                    // PrivilegedNoExecute
 		user:       pte&(1<<6) != 0,
+	}
+	if e.user {
+		e.executable = pte&(1<<54) == 0 // UserNoExecute
 	}
 	switch {
 	case pte&2 == 0 && !e.large: // reserved

@@ -17,6 +17,7 @@ func Info(w io.Writer, name string, f *dump.File) error {
 	t.row("Kind", "%s, %s (DumpType %d)", f.Kind, f.Arch, f.Header.DumpType)
 	infoHeader(t, f)
 	infoBlocks(t, f)
+	infoPhysical(t, f)
 	infoNotes(t, f)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write info: %w", err)
@@ -63,6 +64,19 @@ func infoHeader(t table, f *dump.File) {
 	if x := f.Exception; x != nil {
 		t.row("Exception record", "0x%08x at %s", x.Code, x.Address)
 	}
+}
+
+// infoPhysical is what a whole-memory dump holds of the machine.
+func infoPhysical(t table, f *dump.File) {
+	if f.Physical == nil {
+		return
+	}
+	if f.PhysicalPages > 0 {
+		t.row("Physical memory", "%d of %d MiB", f.Pages>>8, f.PhysicalPages>>8)
+	} else {
+		t.row("Physical memory", "%d MiB", f.Pages>>8)
+	}
+	t.row("Page tables", "%s at %s", f.Paging.Kind, f.Header.DirectoryTable)
 }
 
 func infoBlocks(t table, f *dump.File) {

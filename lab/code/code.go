@@ -263,6 +263,12 @@ func (i *Image) CallSite(function, callee string) (returnRVA uint32, ok bool) {
 	return 0, false
 }
 
+// ExceptionTable is where the function table (.pdata) stands, and its size in bytes.
+func (i *Image) ExceptionTable() (rva, size uint32) {
+	d := i.directories[exceptionDirectory]
+	return d.rva, d.size
+}
+
 // CallSites lists the return addresses of all calls in the image.
 func (i *Image) CallSites() []uint32 {
 	var list []uint32

@@ -365,3 +365,15 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestNewSpace_SystemRoot(t *testing.T) {
+	for _, tt := range machines {
+		m := New(tt.arch, 16<<20)
+		if got := m.NewSpace().Root(); got != 0x1ad000 {
+			t.Errorf("%s: the first top-level table is at %#x, want 0x1ad000", tt.name, got)
+		}
+		if got := m.NewSpace().Root(); got == 0x1ad000 {
+			t.Errorf("%s: both top-level tables are at %#x", tt.name, got)
+		}
+	}
+}

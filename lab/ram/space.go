@@ -15,11 +15,25 @@ type Space struct {
 	err  error  // of NewSpace: there was no frame for the table
 }
 
-// NewSpace makes the page tables of a new process. Where memory is used up, the first use
-// of the Space says so.
+// systemRoot is the frame of the System process's top-level table. Windows 10 and 11 get it
+// from their loader, always near there; memory forensics look for it at 0x150000 to 0x2a0000
+// (volatilityfoundation/volatility3 framework/automagic/windows.py).
+const systemRoot = 0x1ad
+
+// rootFrame returns a frame for a top-level table.
+func (m *Memory) rootFrame() (uint64, error) {
+	if len(m.spaces) > 0 || m.class[systemRoot] != ClassFree {
+		return m.Frame(ClassKernel)
+	}
+	m.class[systemRoot] = ClassKernel
+	return systemRoot, nil
+}
+
+// NewSpace makes the page tables of a new process, the first time those of the System
+// process. Where memory is used up, the first use of the Space says so.
 func (m *Memory) NewSpace() *Space {
 	s := &Space{m: m}
-	if s.root, s.err = m.Frame(ClassKernel); s.err != nil {
+	if s.root, s.err = m.rootFrame(); s.err != nil {
 		return s
 	}
 	if len(m.spaces) > 0 {
