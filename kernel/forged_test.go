@@ -235,6 +235,8 @@ func TestThreadStack_Forged(t *testing.T) {
 			w.put(thread+w.at("_KTHREAD State"), []byte{byte(kernel.Waiting)})
 			w.put64(thread+w.at("_KTHREAD KernelStack"), last.SP-0x40)
 		}
+		w.put64(w.system+w.at("_KPROCESS DirectoryTableBase"), uint64(w.user))
+		w.putVA(w.system+w.at("_EPROCESS Peb"), w.peb)
 		w.putVA(w.worker+w.at("_KTHREAD StackBase"), stackTop) // the same stack, in another process
 		w.putVA(w.worker+w.at("_KTHREAD StackLimit"), stackTop-0x6000)
 		m := w.open()
@@ -252,8 +254,27 @@ func TestThreadStack_Forged(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.column, err)
 		}
+		all := forged.Frames
 		forged.Frames = forged.Frames[10:] // from KiSystemCall64 on
 		checkForged(t, c.column+", another process", got, forged)
+
+		// Seen from that process, whose page tables are the same here, they are all there.
+		system, err := m.ProcessAt(w.system)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, err := m.As(system)
+		if err != nil {
+			t.Fatalf("%s: %v", c.column, err)
+		}
+		forged.Frames = all
+		if got, err = seen.ThreadStack(other); err != nil {
+			t.Fatalf("%s: %v", c.column, err)
+		}
+		checkForged(t, c.column+", as that process", got, forged)
+		if got, _ = seen.ThreadStack(own); len(got) != len(all)-10 {
+			t.Errorf("%s: as the other process, %d frames of the first, want %d", c.column, len(got), len(all)-10)
+		}
 	}
 }
 

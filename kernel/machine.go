@@ -29,6 +29,7 @@ type Machine struct {
 	structures structures
 	// Of whole memory.
 	kernelBase  mem.VA
+	program     mem.VA       // EPROCESS whose address space Memory is
 	torn        bool         // the list of modules is not complete
 	images      []*pe.File   // as Modules, as they lie in memory; nil: the headers are not there
 	processorAt mem.VA       // the KPRCB of the processor that crashed
@@ -58,6 +59,7 @@ func Open(f *dump.File) *Machine {
 	m.addModules()
 	if m.whole() {
 		m.readCurrent()
+		m.program = m.processAddress()
 		m.readUserModules()
 		m.checkBugCheck()
 	}

@@ -16,14 +16,14 @@ import (
 type structures struct {
 	types *symbols.Module // of the kernel; nil: none
 	table map[string]int  // "_EPROCESS ImageFileName"
-	asked sync.Map        // what the symbols said, by the same keys; -1: nothing
+	asked *sync.Map       // what the symbols said, by the same keys; -1: nothing
 }
 
 // findLayouts takes the kernel of the table that is this one, and what the debugger
 // data block says besides.
 func (s *structures) findLayouts(f *dump.File) {
 	kdbg := f.Blocks.DebuggerData
-	s.table = findTable(f.Arch, kdbg)
+	s.table, s.asked = findTable(f.Arch, kdbg), &sync.Map{}
 	if s.table == nil {
 		s.table = map[string]int{}
 	}
@@ -104,7 +104,7 @@ func (m *Machine) SizeOf(structure string) int {
 // ask asks the symbols, which have to decode their types, once for each key; -1:
 // they do not know.
 func (s *structures) ask(key string, symbols func() (uint32, bool)) int {
-	if s.types == nil {
+	if s.types == nil || s.asked == nil {
 		return -1
 	}
 	if v, ok := s.asked.Load(key); ok {

@@ -158,7 +158,7 @@ func (m *Machine) since(n *uint32) time.Duration {
 
 // ThreadStack lists the callers of any thread: of one that runs from its
 // processor's registers, else from where it was switched out. Of another process
-// than the current one it ends where the kernel was entered.
+// than the one whose memory m shows it ends where the kernel was entered; see As.
 func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
 	if t.State == Running {
 		blocks, _ := m.processorBlocks() // one that is missing runs nothing that is known
@@ -180,7 +180,7 @@ func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
 // ownFrames cuts the callers of another process's thread where it entered the
 // kernel: its modules are not the machine's.
 func (m *Machine) ownFrames(t Thread, frames []report.Frame) []report.Frame {
-	if t.Process == m.processAddress() {
+	if t.Process == m.program {
 		return frames
 	}
 	for i, f := range frames {
@@ -231,7 +231,7 @@ func (m *Machine) userStackOf(teb mem.VA) (StackRange, bool) {
 // threadWalker finds the callers of a thread.
 func (m *Machine) threadWalker(t Thread, stacks []StackRange) *unwind.Walker {
 	memory := m.Memory
-	if t.Process != m.processAddress() {
+	if t.Process != m.program {
 		memory = kernelMemory{m}
 	}
 	return m.walkerOn(stacks, memory)
