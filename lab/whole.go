@@ -245,7 +245,7 @@ func (s *System) Dump(w ram.File, format ram.Format) error {
 	h := &ram.Header{
 		Build: uint32(s.Build), Processors: uint32(s.Plan.Processors), Code: s.Code, Parameters: s.Parameters,
 		Context: s.Crashed.Context, Exception: s.Exception,
-		DirectoryTableBase: s.Crashed.Thread.Process.directory(), PfnDataBase: s.variables["MmPfnDatabase"],
+		DirectoryTableBase: s.Crashed.Thread.Process.directory(), PfnDataBase: s.pfnDatabase(),
 		PsLoadedModuleList: s.variables["PsLoadedModuleList"], PsActiveProcessHead: s.variables["PsActiveProcessHead"],
 		KdDebuggerDataBlock: s.variables["KdDebuggerDataBlock"], Time: s.Time, Uptime: s.Uptime,
 		ProductType: s.product(), SuiteMask: 0x110, Attributes: s.Attributes, BootID: 42,
@@ -257,6 +257,15 @@ func (s *System) Dump(w ram.File, format ram.Format) error {
 	}
 	h.Secondary = tail
 	return s.Memory.Dump(w, format, h)
+}
+
+// pfnDatabase returns the header's PfnDataBase: seen to be the database's own address in
+// dumps of 17763 and 26100, that of the variable in between.
+func (s *System) pfnDatabase() uint64 {
+	if s.Build > 17763 && s.Build < 26100 {
+		return s.Symbol("MmPfnDatabase")
+	}
+	return vaPFN
 }
 
 // product returns 3, a server, for the builds of Windows Server, else 1.

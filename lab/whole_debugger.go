@@ -25,9 +25,9 @@ var debugger = []struct {
 
 // buildDebugger writes the debugger data block, the version block and what they lead to.
 func (s *System) buildDebugger() {
-	short, long := s.label()
-	s.put(s.variable("NtBuildLab", 64), append([]byte(short), 0))
-	s.put(s.variable("NtBuildLabEx", 128), append([]byte(long), 0))
+	label := append([]byte(s.label()), 0)
+	s.put(s.variable("NtBuildLab", 64), label)
+	s.put(s.variable("NtBuildLabEx", 128), label)
 	s.half(s.variable("NtBuildNumber", 4), 0xf0000000|uint32(s.Build))
 	s.half(s.variable("KeTimeIncrement", 4), 156250)
 	s.list(s.variable("KeBugCheckCallbackListHead", 16), nil)

@@ -25,7 +25,10 @@ var objectTypes = []struct{ name, variable string }{
 	{"Driver", "IoDriverObjectType"}, {"Device", "IoDeviceObjectType"}, {"File", "IoFileObjectType"},
 }
 
-const objectHeader = 0x30 // bytes of _OBJECT_HEADER before the body
+const (
+	objectHeader = 0x30               // bytes of _OBJECT_HEADER before the body
+	badPointer   = 0xffffa7fffffff000 // MmBadPointer, nowhere mapped, and the second entry of ObTypeIndexTable
+)
 
 // buildObjects makes the types and the directories \, \Device, \Driver, \FileSystem.
 func (s *System) buildObjects() {
@@ -33,6 +36,8 @@ func (s *System) buildObjects() {
 	s.put(s.variable("ObHeaderCookie", 1), []byte{s.objects.cookie})
 	s.put(s.variable("ObpInfoMaskToOffset", 256), infoMaskOffsets())
 	table := s.variable("ObTypeIndexTable", 8*256)
+	s.word(table+8, badPointer)
+	s.pointer("MmBadPointer", badPointer)
 	for i, t := range objectTypes {
 		s.objects.index[t.name] = byte(i + 2)
 	}

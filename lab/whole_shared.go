@@ -6,12 +6,12 @@ import (
 	"bugcheck/lab/ram"
 )
 
-// label returns nt!NtBuildLab and nt!NtBuildLabEx.
-func (s *System) label() (short, long string) {
+// label returns nt!NtBuildLab, which NtBuildLabEx repeats.
+func (s *System) label() string {
 	branch := map[int]string{17763: "rs5_release.180914-1434", 19041: "vb_release.191206-1406", 20348: "fe_release.210507-1500",
 		22000: "co_release.210604-1628", 22621: "ni_release.220506-1250", 26100: "ge_release.240331-1435"}[s.Build]
 	kind := map[string]string{"x64": "amd64fre", "arm64": "arm64fre"}[s.Arch]
-	return fmt.Sprintf("%d.%s.%s", s.Build, kind, branch), fmt.Sprintf("%d.1.%s.%s", s.Build, kind, branch)
+	return fmt.Sprintf("%d.1.%s.%s", s.Build, kind, branch)
 }
 
 // buildShared makes KUSER_SHARED_DATA, which all processes see at 7ffe0000 too.
