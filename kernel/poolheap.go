@@ -10,8 +10,8 @@ import (
 
 // The kernel's segment heap, 64-bit. Layouts: dt nt!_HEAP_PAGE_SEGMENT,
 // _HEAP_PAGE_RANGE_DESCRIPTOR, _HEAP_SEG_CONTEXT, _HEAP_VS_SUBSEGMENT,
-// _HEAP_VS_CHUNK_HEADER, _HEAP_LFH_SUBSEGMENT and _HEAP_SEG_RANGE_TYPE in the public
-// symbols of 17763 to 22621, the same in all. How they are encoded: MemProcFS
+// _HEAP_VS_CHUNK_HEADER and _HEAP_SEG_RANGE_TYPE in the public symbols of 17763 to
+// 22621, the same in all. How they are encoded: MemProcFS
 // vmm/vmmwinpool.c; Synacktiv, "Scoop the Windows 10 pool!".
 const (
 	segmentSignature    = 0x10
@@ -29,8 +29,6 @@ const (
 	vsSignatureKey      = 0x2bed
 	vsFirstChunk        = 0x30
 	vsChunkHeader       = 0x10
-	lfhBlockOffsets     = 0x28
-	lfhBitmap           = 0x30
 
 	// maxSubsegment bounds a range that is read whole, bytes: a segment of small pages.
 	maxSubsegment = 1 << 20
@@ -201,64 +199,79 @@ func (m *Machine) heapPool(heap mem.VA) Pool {
 	return ""
 }
 
-// lfhBlock finds the block of one size.
+// lfhRange is a subsegment of blocks of one size.
+type lfhRange struct {
+	m                 *Machine
+	start, end, first mem.VA
+	size, bitmap      mem.VA // bytes of a block; where BlockBitmap is
+}
+
+// lfhBlock finds the block of one size that va lies in.
 func (m *Machine) lfhBlock(keys heapKeys, r pageRange, va mem.VA) (PoolBlock, error) {
-	b, err := mem.Read(m.Memory, r.start, lfhBitmap)
+	l, err := m.lfhRange(keys, r)
 	if err != nil {
 		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: %w", r.start, err)
 	}
-	offsets := le.U32(b, lfhBlockOffsets) ^ uint32(keys.lfh) ^ uint32(r.start)>>12
-	if high := le.U32(b, lfhBlockOffsets) ^ uint32(keys.lfh) ^ uint32(r.start>>12); !lfhFits(offsets, r) {
-		offsets = high // 26100 keeps the address's upper bits
-	}
-	if !lfhFits(offsets, r) {
-		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: block size 0x%x, first at 0x%x do not fit", r.start, offsets&0xffff, offsets>>16)
-	}
-	size, first := mem.VA(offsets&0xffff), r.start+mem.VA(offsets>>16)
-	if va < first {
+	if va < l.first {
 		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: the address lies in its header", r.start)
 	}
-	index := (va - first) / size
-	if first+(index+1)*size > r.end {
+	index := (va - l.first) / l.size
+	if l.first+(index+1)*l.size > l.end {
 		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: the address lies behind its last block", r.start)
 	}
-	n := m.lfhNeighbour(r, first, size, index)
-	p := PoolBlock{Header: n.Header, Address: n.Header + mem.VA(m.poolUnit()), Size: uint64(size), Tag: n.Tag, Free: n.Free, Kept: KeptInLFH, Damaged: !n.Intact}
+	n := l.block(index)
+	p := PoolBlock{Header: n.Header, Address: n.Header + mem.VA(m.poolUnit()), Size: n.Size, Tag: n.Tag, Free: n.Free, Kept: KeptInLFH, Damaged: !n.Intact}
 	if h := m.readUpTo(n.Header, 16); len(h) == 16 && n.Intact && !n.Free {
 		p.Pool = m.poolHeader(n.Header, h).pool()
 	}
 	if index > 0 {
-		p.Before = m.lfhNeighbour(r, first, size, index-1)
+		p.Before = l.block(index - 1)
 	}
-	if first+(index+2)*size <= r.end {
-		p.After = m.lfhNeighbour(r, first, size, index+1)
+	if l.first+(index+2)*l.size <= l.end {
+		p.After = l.block(index + 1)
 	}
 	return p, nil
 }
 
-// lfhFits reports that decoded offsets can be a subsegment's.
-func lfhFits(offsets uint32, r pageRange) bool {
-	size, first := mem.VA(offsets&0xffff), mem.VA(offsets>>16)
-	return size >= 16 && size%16 == 0 && size < pageSize && first >= lfhBitmap && r.start+first+size <= r.end
+// lfhRange decodes the header of a subsegment: 26100's is longer.
+func (m *Machine) lfhRange(keys heapKeys, r pageRange) (lfhRange, error) {
+	f := &fields{m: m}
+	offsets, bitmap := f.at("_HEAP_LFH_SUBSEGMENT", "BlockOffsets"), f.at("_HEAP_LFH_SUBSEGMENT", "BlockBitmap")
+	if err := f.err(); err != nil {
+		return lfhRange{}, err
+	}
+	v, err := mem.ReadU32(m.Memory, r.start+mem.VA(offsets))
+	if err != nil {
+		return lfhRange{}, err
+	}
+	var l lfhRange
+	for _, page := range []uint32{uint32(r.start) >> 12, uint32(r.start >> 12)} { // 26100 keeps the address's upper bits
+		v := v ^ uint32(keys.lfh) ^ page
+		l = lfhRange{m: m, start: r.start, end: r.end, first: r.start + mem.VA(v>>16), size: mem.VA(v & 0xffff), bitmap: mem.VA(bitmap)}
+		if l.size >= 16 && l.size%16 == 0 && l.size < pageSize && l.first >= l.start+l.bitmap && l.first+l.size <= l.end {
+			return l, nil
+		}
+	}
+	return l, fmt.Errorf("block size 0x%x, first at 0x%x do not fit", uint64(l.size), uint64(l.first-l.start))
 }
 
-// lfhNeighbour describes a block by its index. A free block keeps the header of the
-// last that had it.
-func (m *Machine) lfhNeighbour(r pageRange, first, size, index mem.VA) *PoolNeighbour {
-	at := first + index*size
-	bits := m.readUpTo(r.start+lfhBitmap+index/4, 1)
+// block describes a block by its index. A free block keeps the header of the last that
+// had it.
+func (l lfhRange) block(index mem.VA) *PoolNeighbour {
+	at := l.first + index*l.size
+	bits := l.m.readUpTo(l.start+l.bitmap+index/4, 1)
 	free := len(bits) == 1 && bits[0]>>(index%4*2)&1 == 0
-	b := m.readUpTo(at, 16)
+	b := l.m.readUpTo(at, 16)
 	if len(b) == 16 {
-		if h := m.poolHeader(at, b); h.plausible() && h.size <= uint64(size) {
+		if h := l.m.poolHeader(at, b); h.plausible() && h.size <= uint64(l.size) {
 			n := neighbour(h)
-			n.Size, n.Free = uint64(size), free || h.free()
+			n.Size, n.Free = uint64(l.size), free || h.free()
 			return n
 		}
 	}
-	n := &PoolNeighbour{Header: at, Size: uint64(size), Free: free, Intact: free}
+	n := &PoolNeighbour{Header: at, Size: uint64(l.size), Free: free, Intact: free}
 	if !free {
-		n.Text = m.printable(at)
+		n.Text = l.m.printable(at)
 	}
 	return n
 }
