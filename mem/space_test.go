@@ -116,6 +116,8 @@ func TestSpace_SoftwareEntries(t *testing.T) {
 		{"paged out, swizzled", mem.Paging{InvalidPteMask: swizzled}, 0x3234_0000_2090, mem.PageInfo{State: mem.PagedOut, PageFile: 2, PageFileOffset: 0x3234}, "is paged out (level 1)"},
 		{"before the mask", mem.Paging{InvalidPteMask: swizzled, OldPageFile: true}, 0x3234_0000_0084, mem.PageInfo{State: mem.PagedOut, PageFile: 2, PageFileOffset: 0x3234}, "is paged out (level 1)"},
 		{"prototype", mem.Paging{}, 0xa98765432100_0480, mem.PageInfo{State: mem.Prototype, PrototypePTE: 0xffffa98765432100}, "is a prototype PTE (level 1)"},
+		{"prototype, mask not known", mem.Paging{MaskUnknown: true}, 0xa98765432100_0480, mem.PageInfo{State: mem.Prototype}, "is a prototype PTE (level 1)"},
+		{"prototype, swizzled", mem.Paging{MaskUnknown: true}, 0xa98765432100_0490, mem.PageInfo{State: mem.Prototype, PrototypePTE: 0xffffa98765432100}, "is a prototype PTE (level 1)"},
 		{"prototype of a VAD", mem.Paging{}, 0xffffffff0000_0480, mem.PageInfo{State: mem.Prototype}, "is a prototype PTE (level 1)"},
 		{"transition", mem.Paging{}, 0x7880, mem.PageInfo{State: mem.Transition, Base: page, Size: 0x1000}, ""},
 		{"transition with the mask", mem.Paging{InvalidPteMask: swizzled}, 0x2000_0000_7880, mem.PageInfo{State: mem.Transition, Base: page, Size: 0x1000}, ""},
