@@ -157,6 +157,9 @@ func checkLabPoolBlocks(t *testing.T, s *lab.System, m *kernel.Machine, o labObj
 
 func checkLabDrivers(t *testing.T, s *lab.System, m *kernel.Machine, o labObjects) {
 	t.Helper()
+	if got := m.TagDrivers("Leak")["Leak"]; !slices.Equal(got, []string{"myfault.sys"}) {
+		t.Errorf("the tag Leak is that of %v, want myfault.sys", got)
+	}
 	list, err := m.DriverObjects()
 	if err != nil || len(list) != len(s.Drivers) {
 		t.Errorf("%d drivers, %v; want %d", len(list), err, len(s.Drivers))
