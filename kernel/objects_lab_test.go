@@ -125,25 +125,16 @@ func checkLabPoolUsage(t *testing.T, s *lab.System, m *kernel.Machine) {
 
 func checkLabPoolBlocks(t *testing.T, s *lab.System, m *kernel.Machine, o labObjects, symbols bool) {
 	t.Helper()
-	known := symbols || s.Build < 18362 // without symbols a segment heap can only be guessed
-	all, wrong := 0, 0
 	for _, tag := range []string{"Irp ", "Proc", "Thre", "IoNm", "Leak"} {
 		for _, va := range s.Blocks(tag) {
-			all++
 			p, err := m.PoolBlock(mem.VA(va) + 8)
-			if err != nil || p.Address != mem.VA(va) || p.Tag != tag || p.Free || p.Damaged || p.Guessed == known {
-				wrong++
-				if known {
-					t.Errorf("block %v of %q: %+v, %v", mem.VA(va), tag, p, err)
-				}
+			if err != nil || p.Address != mem.VA(va) || p.Tag != tag || p.Free || p.Damaged || p.Guessed {
+				t.Errorf("block %v of %q: %+v, %v", mem.VA(va), tag, p, err)
 			}
 		}
 	}
-	if wrong > all/4 {
-		t.Errorf("%d of %d blocks are wrong", wrong, all)
-	}
 	p, err := m.PoolBlock(mem.VA(o.freed) + 0x100)
-	if known && !mem.IsMissing(err) && (err != nil || !p.Free || p.Size < 0x800) {
+	if !mem.IsMissing(err) && (err != nil || !p.Free || p.Size < 0x800) {
 		t.Errorf("the free block: %+v, %v", p, err)
 	}
 	if p, err = m.PoolBlock(mem.VA(o.big) + 0x4321); symbols && poolTables(s) && (err != nil || p.Kept != kernel.KeptBig || p.Tag != "Big " || p.Pool != kernel.NonPaged) {

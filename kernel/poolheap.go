@@ -41,25 +41,66 @@ const (
 )
 
 // heapKeys are what the heap's headers are mixed with.
-type heapKeys struct{ heap, lfh uint64 }
+type heapKeys struct {
+	heap, lfh uint64
+	globals   mem.VA // RTLP_HP_HEAP_GLOBALS: HeapKey, LfhKey
+}
 
-// heapKeys reads RTLP_HP_HEAP_GLOBALS: HeapKey, LfhKey. Its address is a symbol, or
-// the first pointer of ExPoolState.
-func (m *Machine) heapKeys() (heapKeys, bool) {
+// heapKeys reads RtlpHpHeapGlobals. Without symbols it is the variable whose first word
+// turns the signature of va's segment into the address of a heap's context.
+func (m *Machine) heapKeys(va mem.VA) (heapKeys, bool) {
 	at, ok := m.Variable("RtlpHpHeapGlobals")
-	if !ok {
-		state, known := m.Variable("ExPoolState")
+	if state, known := m.Variable("ExPoolState"); !ok && known {
 		globals, err := mem.ReadVA(m.Memory, state)
-		if !known || err != nil {
-			return heapKeys{}, false
-		}
-		at = globals
+		at, ok = globals, err == nil
+	}
+	if !ok {
+		segments := m.segments(va)
+		at, ok = m.findWords(func(words []byte, _ mem.VA) bool {
+			for _, s := range segments {
+				if _, ok := m.segmentContext(s, le.U64(words, 0)); ok {
+					return true
+				}
+			}
+			return false
+		})
 	}
 	b, err := mem.Read(m.Memory, at, 16)
-	if err != nil {
+	if !ok || err != nil {
 		return heapKeys{}, false
 	}
-	return heapKeys{le.U64(b, 0), le.U64(b, 8)}, true
+	return heapKeys{le.U64(b, 0), le.U64(b, 8), at}, true
+}
+
+// segment is a place where a segment may begin.
+type segment struct{ start, size, signature mem.VA }
+
+// segments are those that va may lie in: of 1 MiB and of 16 MiB.
+func (m *Machine) segments(va mem.VA) []segment {
+	var list []segment
+	for _, size := range []mem.VA{1 << 20, 1 << 24} {
+		start := va &^ (size - 1)
+		if signature, err := mem.ReadVA(m.Memory, start+segmentSignature); err == nil && signature != 0 {
+			list = append(list, segment{start, size, signature})
+		}
+	}
+	return list
+}
+
+// segmentContext reads the HEAP_SEG_CONTEXT that a segment belongs to under a key; false
+// if there is none.
+func (m *Machine) segmentContext(s segment, heapKey uint64) ([]byte, bool) {
+	for _, key := range []mem.VA{signatureKey, 0} {
+		context := s.signature ^ s.start ^ mem.VA(heapKey) ^ key
+		if context%8 != 0 || !m.isKernelAddress(context) {
+			continue
+		}
+		b := m.readUpTo(context, contextSize)
+		if len(b) == contextSize && mem.VA(le.U64(b, 0)) == -s.size && b[contextUnitShift] >= 12 && b[contextUnitShift] <= 20 {
+			return b, true
+		}
+	}
+	return nil, false
 }
 
 // pageRange is a run of pages of a heap's segment.
@@ -69,25 +110,11 @@ type pageRange struct {
 	heap       mem.VA // SEGMENT_HEAP
 }
 
-// segmentRange finds the range of pages that va lies in, in the segments of 1 MiB and
-// of 16 MiB that it may belong to. False: it lies in none.
+// segmentRange finds the range of pages that va lies in. False: it lies in none.
 func (m *Machine) segmentRange(keys heapKeys, va mem.VA) (r pageRange, ok bool, err error) {
-	for _, size := range []mem.VA{1 << 20, 1 << 24} {
-		segment := va &^ (size - 1)
-		signature, errRead := mem.ReadU64(m.Memory, segment+segmentSignature)
-		if errRead != nil {
-			continue
-		}
-		for _, key := range []uint64{signatureKey, 0} {
-			context := mem.VA(signature ^ uint64(segment) ^ keys.heap ^ key)
-			b := []byte(nil)
-			if m.isKernelAddress(context) {
-				b = m.readUpTo(context, contextSize)
-			}
-			if len(b) < contextSize || mem.VA(le.U64(b, 0)) != -size || b[contextUnitShift] > 20 || b[contextUnitShift] < 12 {
-				continue
-			}
-			r, err = m.pageRange(segment, va, b)
+	for _, s := range m.segments(va) {
+		if context, ok := m.segmentContext(s, keys.heap); ok {
+			r, err = m.pageRange(s.start, va, context)
 			return r, err == nil, err
 		}
 	}
@@ -141,7 +168,7 @@ func (m *Machine) heapBlock(va mem.VA) (p PoolBlock, ok bool, err error) {
 	if m.Arch == dump.X86 {
 		return p, false, nil
 	}
-	keys, ok := m.heapKeys()
+	keys, ok := m.heapKeys(va)
 	if !ok {
 		return p, false, nil
 	}
@@ -159,7 +186,7 @@ func (m *Machine) heapBlock(va mem.VA) (p PoolBlock, ok bool, err error) {
 	default:
 		p = PoolBlock{Header: r.start, Address: r.start, Size: uint64(r.end - r.start), Kept: KeptInRange}
 	}
-	if pool := m.heapPool(r.heap); pool != "" {
+	if pool := m.heapPool(keys, r.heap); pool != "" {
 		p.Pool = pool
 	}
 	return p, p.Kept != "", err
@@ -171,17 +198,26 @@ const (
 	firstOfPaged = 2  // _EX_HEAP_TYPE: ExHeapTypePagedMin
 )
 
+// poolState finds ExPoolState: by symbols, else as the variable that begins with the
+// address of the heap's keys.
+func (m *Machine) poolState(keys heapKeys) (mem.VA, bool) {
+	if va, ok := m.Variable("ExPoolState"); ok {
+		return va, true
+	}
+	return m.findWords(func(words []byte, _ mem.VA) bool { return mem.VA(le.U64(words, 0)) == keys.globals })
+}
+
 // heapPool says which pool a heap of ExPoolState is; "": not known.
-func (m *Machine) heapPool(heap mem.VA) Pool {
-	state, ok := m.Variable("ExPoolState")
+func (m *Machine) heapPool(keys heapKeys, heap mem.VA) Pool {
 	f := &fields{m: m}
 	count, nodes := f.at("_EX_POOL_HEAP_MANAGER_STATE", "NumberOfPools"), f.at("_EX_POOL_HEAP_MANAGER_STATE", "PoolNode")
 	size := m.SizeOf("_EX_HEAP_POOL_NODE")
-	if !ok || f.err() != nil || size < 8*heapsOfNode {
+	if f.err() != nil || size < 8*heapsOfNode {
 		return ""
 	}
+	state, ok := m.poolState(keys)
 	n, err := mem.ReadU32(m.Memory, state+mem.VA(count))
-	if err != nil || n > maxPools {
+	if !ok || err != nil || n > maxPools {
 		return ""
 	}
 	for node := range int(n) {
