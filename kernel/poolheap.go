@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"bugcheck/dump"
 	"bugcheck/internal/le"
@@ -46,6 +47,10 @@ type heapKeys struct {
 	globals   mem.VA // RTLP_HP_HEAP_GLOBALS: HeapKey, LfhKey
 }
 
+// heapFound remembers where the heap's variables were found without symbols; zero: not
+// yet.
+type heapFound struct{ globals, state atomic.Uint64 }
+
 // heapKeys reads RtlpHpHeapGlobals. Without symbols it is the variable whose first word
 // turns the signature of va's segment into the address of a heap's context.
 func (m *Machine) heapKeys(va mem.VA) (heapKeys, bool) {
@@ -55,21 +60,30 @@ func (m *Machine) heapKeys(va mem.VA) (heapKeys, bool) {
 		at, ok = globals, err == nil
 	}
 	if !ok {
-		segments := m.segments(va)
-		at, ok = m.findWords(func(words []byte, _ mem.VA) bool {
-			for _, s := range segments {
-				if _, ok := m.segmentContext(s, le.U64(words, 0)); ok {
-					return true
-				}
-			}
-			return false
-		})
+		at, ok = m.findHeapKeys(va)
 	}
 	b, err := mem.Read(m.Memory, at, 16)
 	if !ok || err != nil {
 		return heapKeys{}, false
 	}
 	return heapKeys{le.U64(b, 0), le.U64(b, 8), at}, true
+}
+
+func (m *Machine) findHeapKeys(va mem.VA) (mem.VA, bool) {
+	if at := mem.VA(m.heapFound.globals.Load()); at != 0 {
+		return at, true
+	}
+	segments := m.segments(va)
+	at, ok := m.findWords(func(words []byte, _ mem.VA) bool {
+		for _, s := range segments {
+			if _, ok := m.segmentContext(s, le.U64(words, 0)); ok {
+				return true
+			}
+		}
+		return false
+	})
+	m.heapFound.globals.Store(uint64(at))
+	return at, ok
 }
 
 // segment is a place where a segment may begin.
@@ -204,7 +218,12 @@ func (m *Machine) poolState(keys heapKeys) (mem.VA, bool) {
 	if va, ok := m.Variable("ExPoolState"); ok {
 		return va, true
 	}
-	return m.findWords(func(words []byte, _ mem.VA) bool { return mem.VA(le.U64(words, 0)) == keys.globals })
+	if at := mem.VA(m.heapFound.state.Load()); at != 0 {
+		return at, true
+	}
+	at, ok := m.findWords(func(words []byte, _ mem.VA) bool { return mem.VA(le.U64(words, 0)) == keys.globals })
+	m.heapFound.state.Store(uint64(at))
+	return at, ok
 }
 
 // heapPool says which pool a heap of ExPoolState is; "": not known.
