@@ -37,6 +37,7 @@ type Machine struct {
 	otherStacks []stackPart  // words of those that the stack pointer does not lie on
 	// kernelData is a stretch of the kernel image that holds variables, not code.
 	kernelData Span
+	heapFound  heapFound // set once, whoever finds them first
 }
 
 // Module is a loaded driver or the kernel.
