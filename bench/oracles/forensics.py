@@ -31,7 +31,7 @@ def run(dump, name, found):
     context = contexts.Context()
     context.config["automagic.LayerStacker.single_location"] = pathlib.Path(dump).absolute().as_uri()
     magic = automagic.choose_automagic(automagic.available(context), kind)
-    if found:
+    if found and "primary" not in [r.name for r in kind.get_requirements()]:
         context.config.splice("plugins." + kind.__name__, found.clone())
         magic = [m for m in magic if isinstance(m, construct_layers.ConstructionMagic)]
     plugin = plugins.construct_plugin(context, magic, kind, "plugins", None, None)
@@ -58,7 +58,7 @@ def plain(value):
 def main():
     dump, symbols, *names = sys.argv[1:]
     start(symbols)
-    found = None
+    found = None  # of the first plugin
     for name in names:
         rows, configuration = run(dump, name, found)
         for row in rows:
