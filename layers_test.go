@@ -35,6 +35,7 @@ var layers = map[string]int{
 	"kernel":               4,
 	"analyze":              5,
 	"render":               6,
+	"shrink":               6,
 	"cmd/bugcheck":         7,
 	"bench/agreement/logs": 6,
 	"bench/agreement":      7,
