@@ -131,10 +131,17 @@ func pages(n *uint64) *uint64 {
 	return &bytes
 }
 
-// fromSession reads the session's number from MM_SESSION_SPACE.
+// sessionID is where MM_SESSION_SPACE has SessionId, and PSP_SESSION_SPACE of 24H2, of which
+// the symbols say nothing (volatilityfoundation/volatility3 framework/symbols/windows/extensions).
+const sessionID = 8
+
+// fromSession reads the session's number.
 func (m *Machine) fromSession(p *Process, session mem.VA) {
 	at := m.Field("_MM_SESSION_SPACE", "SessionId")
-	if session == 0 || at < 0 {
+	if at < 0 {
+		at = sessionID
+	}
+	if session == 0 {
 		return
 	}
 	if id, err := mem.ReadU32(m.Memory, session+mem.VA(at)); err == nil {
@@ -150,7 +157,7 @@ func (m *Machine) fromPEB(p *Process, o object, f processFields) {
 	if peb == 0 || space == nil || at < 0 || line < 0 {
 		return
 	}
-	if id := m.Field("_PEB", "SessionId"); m.Field("_MM_SESSION_SPACE", "SessionId") < 0 && o.pointer(f.session) != 0 && id >= 0 {
+	if id := m.Field("_PEB", "SessionId"); p.Session == nil && o.pointer(f.session) != 0 && id >= 0 {
 		if v, err := mem.ReadU32(space, peb+mem.VA(id)); err == nil {
 			p.Session = &v
 		}

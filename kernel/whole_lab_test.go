@@ -167,9 +167,6 @@ func checkLabProcesses(t *testing.T, s *lab.System, m *kernel.Machine, user bool
 		if p.Session != nil {
 			session = int(*p.Session)
 		}
-		if m.Header.Build == 26100 && (!user || !p.Exited.IsZero()) { // what its EPROCESS.Session points to is not public
-			session = 0
-		}
 		got = append(got, fmt.Sprintf("%v %s %s %d %d session %d handles %d threads %d created %v exited %v: %s", p.Address, p.Name, p.Path, *p.PID, *p.Parent,
 			session, number(p.Handles), number(p.Threads), p.Created, !p.Exited.IsZero(), line))
 		checkLabThreads(t, s, m, p)
@@ -178,9 +175,6 @@ func checkLabProcesses(t *testing.T, s *lab.System, m *kernel.Machine, user bool
 		line, session := "", p.Session
 		if user && p.Exited.IsZero() {
 			line = strings.TrimSpace(p.CommandLine)
-		}
-		if m.Header.Build == 26100 && (!user || !p.Exited.IsZero()) {
-			session = 0
 		}
 		want = append(want, fmt.Sprintf("%v %s %s %d %d session %d handles %d threads %d created %v exited %v: %s", mem.VA(p.Address), p.Name, p.Path, p.ID, p.Parent,
 			session, p.Handles, len(p.Threads), p.Created, !p.Exited.IsZero(), line))
