@@ -21,6 +21,7 @@ type EThread struct {
 	WaitObject   uint64
 	Irps         []uint64 // its pending requests
 
+	userTop              uint64 // where its user stack begins
 	priority             int8
 	kernelTime, userTime uint32
 	created              time.Time
@@ -69,7 +70,7 @@ func (s *System) addThread(p *EProcess, plan threadPlan) *EThread {
 	}
 	if t.State == stateWaiting {
 		t.WaitObject = s.event(0, false)
-		s.waitingStack(t)
+		s.layWait(t, plan.n)
 	}
 	p.Threads = append(p.Threads, t)
 	s.writeThread(t)
@@ -225,24 +226,4 @@ func (s *System) idleContext(p *KPrcb) []byte {
 		return ARM64{Pc: s.Symbol("KeBugCheckEx"), Sp: sp, Fp: sp, Cpsr: 0x600002c4}.Context()
 	}
 	return X64{Rip: s.Symbol("KeBugCheckEx"), Rsp: sp, EFlags: 0x40286}.Context()
-}
-
-// waitingStack leaves on a thread's kernel stack what a thread that waits has there: the
-// frame of the context switch, and for a user thread the trap frame of its system call.
-func (s *System) waitingStack(t *EThread) {
-	if t.TrapFrame != 0 {
-		var r Registers = X64{}.fromUser()
-		if s.Arch == "arm64" {
-			r = ARM64{}.fromUser()
-		}
-		s.put(t.TrapFrame, r.TrapFrame(Trap{}))
-	}
-	calls := []call{{0x140, s.Symbol("KiSwapContext") + 0x76}, {0x130, s.Symbol("KiSwapThread") + 0x500}, {0xa0, s.Symbol("KiCommitThreadWait") + 0x14f}}
-	m := conventions(X64{})
-	if s.Arch == "arm64" {
-		m = ARM64{}
-	}
-	for _, b := range m.frames(t.KernelStack, 0, calls) {
-		s.put(b.Address, b.Data)
-	}
 }
