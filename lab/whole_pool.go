@@ -52,7 +52,7 @@ const (
 	poolTags    = 2048 // entries of PoolTrackTable
 	poolBigs    = 65536
 	poolHeader  = 16
-	poolLargest = 0xff0 // bytes of the largest block that is not whole pages
+	poolLargest = 0xfe0 // bytes of the largest block that is not whole pages
 )
 
 // buildPool makes the tables and the first pages of both kinds.
@@ -102,10 +102,10 @@ func (s *System) Alloc(tag string, size uint64, paged bool) (uint64, error) {
 		b.big = s.addBig(va, tag, size, paged)
 	case s.segmentHeap():
 		b.size = (size + poolHeader + 15) &^ 15
-		va = s.allocChunk(k, b.size, tag)
+		va, b.size = s.allocChunk(k, b.size, tag)
 	default:
 		b.size = (size + poolHeader + 15) &^ 15
-		va = s.allocBlock(k, b.size, tag)
+		va, b.size = s.allocBlock(k, b.size, tag)
 	}
 	s.pool.blocks[va] = b
 	s.count(b, 1)

@@ -125,9 +125,9 @@ func (s *System) addSegment(k *poolKind) {
 	s.word(s.inHeap(k.heap, "SegContexts", "_HEAP_SEG_CONTEXT", "SegmentCount"), uint64(len(k.segs)))
 }
 
-// allocChunk returns the address behind the POOL_HEADER of a chunk; size counts from that
-// header on.
-func (s *System) allocChunk(k *poolKind, size uint64, tag string) uint64 {
+// allocChunk returns the address behind the POOL_HEADER of a chunk and how large its block
+// is, which counts from that header on.
+func (s *System) allocChunk(k *poolKind, size uint64, tag string) (va, n uint64) {
 	want := size + chunkHeader
 	at, room, ok := k.fit(want)
 	if !ok {
@@ -137,13 +137,13 @@ func (s *System) allocChunk(k *poolKind, size uint64, tag string) uint64 {
 		want = room
 	}
 	s.chunk(k, at, want, s.before(at), true)
-	s.put(at+chunkHeader, header(0, size, k.paged, true, tag))
+	s.put(at+chunkHeader, header(0, want-chunkHeader, k.paged, true, tag))
 	if room > want {
 		s.chunk(k, at+want, room-want, want, false)
 		k.keep(at+want, room-want)
 		s.after(k, at+room, room-want)
 	}
-	return at + chunkHeader + poolHeader
+	return at + chunkHeader + poolHeader, want - chunkHeader
 }
 
 // freeChunk frees a chunk. It stays apart from free neighbours, as with delayed freeing.

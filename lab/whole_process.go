@@ -320,8 +320,7 @@ func (s *System) buildCidTable() {
 			enter(t.ID, t.Address)
 		}
 	}
-	r := s.record("_HANDLE_TABLE", s.handleTable(0, 0, count, nil))
-	s.fail(s.Space.Read(r.va, r.b))
+	r := s.update("_HANDLE_TABLE", s.handleTable(0, 0, count, nil))
 	r.set32("NextHandleNeedingPool", uint32(len(pages)*0x400))
 	r.set64("TableCode", top|1)
 	r.write()

@@ -185,8 +185,7 @@ func (s *System) setThreadState(t *EThread, state, reason uint8) {
 func (s *System) Wait(t *EThread, object uint64, reason uint8) error {
 	s.setThreadState(t, stateWaiting, reason)
 	t.WaitObject = object
-	r := s.record("_ETHREAD", t.Address)
-	s.fail(s.Space.Read(r.va, r.b))
+	r := s.update("_ETHREAD", t.Address)
 	s.writeWait(r, t)
 	r.write()
 	return s.err
