@@ -137,7 +137,10 @@ func keeps(format ram.Format, p labPage) bool {
 func checkLabPage(t *testing.T, l *labMachine, f *dump.File, p labPage, format ram.Format, mask uint64) {
 	t.Helper()
 	paging := f.Paging
-	paging.InvalidPteMask = mask
+	if paging.MaskUnknown != (paging.Kind != mem.PagingARM64) {
+		t.Errorf("paging %+v: is the mask known?", paging)
+	}
+	paging.InvalidPteMask, paging.MaskUnknown = mask, false
 	s := mem.NewSpace(f.Physical, paging, f.Header.DirectoryTable)
 	info, err := s.Page(mem.VA(p.va))
 	if err != nil || info.State != p.state {

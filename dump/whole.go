@@ -112,6 +112,7 @@ func (f *File) paging() mem.Paging {
 	case !f.maps(p) && f.maps(mem.Paging{Kind: mem.PagingLA57}):
 		p.Kind = mem.PagingLA57
 	}
+	p.MaskUnknown = !p.OldPageFile && p.Kind != mem.PagingARM64 && p.Kind != mem.PagingX86
 	return p
 }
 

@@ -134,16 +134,23 @@ func TestWhole_Notes(t *testing.T) {
 		{"run count", runs, 1, func(b []byte) []byte { put32(b, 0x88, 44); return b }, "count of 44 runs", false},
 		{"run wild", runs, 1, put64(0xa8, 1<<60), "Run 1 of the header cannot be right", false},
 		{"range wild", rdmp, 8, put64(0x2040, 1<<60), "Range 1 of the pages cannot be right", false},
-		{"range long", rdmp, 9, put64(0x2038, 1<<39), "file is cut", false},
 		{"ranges behind the file", rdmp, 8, put64(0x2018, 1<<40), "ends inside the list", false},
 		{"twice", rdmp, 8, put64(0x2040, 1), "listed twice", false},
+		{"range of page 0", rdmp, 8, put64(0x2040, 0), "", false},
+		{"more ranges than pages", rdmp, 0xa, put64(0x2028, 3), "The header counts 3 pages", false},
 		{"nothing behind the header", sdmp, 6, func(b []byte) []byte { return b[:0x2010] }, "ends behind its header", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newWhole(mem.PagingX64, tt.kind, tt.form)
 			f := open(t, tt.change(c.bytes()))
 			walkWhole(t, f)
+			if off, ok := f.PageOffset(0); ok {
+				t.Errorf("page 0, which the machine does not have, stands at %#x", off)
+			}
 			text := fmt.Sprint(f.Notes)
+			if all := uint64(len(c.memory.Numbers())); (f.Pages == all) != tt.pages {
+				t.Errorf("%d of %d pages, want all: %v", f.Pages, all, tt.pages)
+			}
 			if !strings.Contains(text, tt.want) || f.Header.BugCheckCode != 0xd1 {
 				t.Errorf("notes %s, stop code %#x; want %q", text, f.Header.BugCheckCode, tt.want)
 			}
@@ -151,6 +158,29 @@ func TestWhole_Notes(t *testing.T) {
 				memtest.Reader(t, f.Memory, c.chunks)
 			}
 		})
+	}
+}
+
+// A range that is too long takes all pages that the file has, and the rest is
+// said to be cut off.
+func TestWhole_LongRange(t *testing.T) {
+	c := newWhole(mem.PagingX64, 9, rdmp)
+	b := c.bytes()
+	binary.LittleEndian.PutUint64(b[0x2038:], 1<<39)
+	f := open(t, b)
+	walkWhole(t, f)
+	if !f.Truncated || f.Pages != uint64(len(c.memory.Numbers())) || !strings.Contains(fmt.Sprint(f.Notes), "The file is cut") {
+		t.Errorf("truncated %v, %d pages, notes %v", f.Truncated, f.Pages, f.Notes)
+	}
+}
+
+// A header whose count of the machine's pages was not written.
+func TestWhole_NoCount(t *testing.T) {
+	c := newWhole(mem.PagingX64, 6, sdmp)
+	b := c.bytes()
+	copy(b[0x88:0x348], bytes.Repeat([]byte("PAGE"), 0x2c0/4))
+	if f := open(t, b); f.PhysicalPages != 0 || f.Pages != uint64(len(c.memory.Numbers())) || len(f.Notes) > 0 {
+		t.Errorf("%d of %d pages, notes %v", f.Pages, f.PhysicalPages, f.Notes)
 	}
 }
 
@@ -207,11 +237,17 @@ func TestELF(t *testing.T) {
 		{"crashed", func([]byte) {}, 0xd1, 0},
 		{"still running", func(b []byte) { put32(b, at, 0) }, 0x161, 0},
 		{"block encoded", func(b []byte) { copy(b[bytes.Index(b, []byte("KDBG")):], "!!!!") }, 0, 1},
+		{"plain copy", func(b []byte) {
+			h := b[bytes.Index(b, []byte("PAGEDU64")):]
+			copy(h[0x40:0x48], h[0x80:0x88])
+			binary.LittleEndian.PutUint64(h[0x80:], uint64(c.moduleList()))
+		}, 0xd1, 0},
 	} {
 		f := bytes.Clone(b)
 		tt.patch(f)
-		if got := open(t, f); got.Header.BugCheckCode != tt.code || len(got.Notes) != tt.notes {
-			t.Errorf("%s: stop code %#x, notes %v; want %#x and %d notes", tt.name, got.Header.BugCheckCode, got.Notes, tt.code, tt.notes)
+		got := open(t, f)
+		if got.Header.BugCheckCode != tt.code || len(got.Notes) != tt.notes || got.Header.DebuggerData != c.debuggerData() {
+			t.Errorf("%s: stop code %#x, debugger data %v, notes %v; want %#x and %d notes", tt.name, got.Header.BugCheckCode, got.Header.DebuggerData, got.Notes, tt.code, tt.notes)
 		}
 	}
 	many := bytes.Clone(b) // PN_XNUM: the count stands in the first section

@@ -24,7 +24,8 @@ const (
 	deviceAttached    = 0x18
 	extensionAttached = 0x30
 
-	maxDevices     = 4096 // of one driver
+	maxDevices     = 4096    // of one driver
+	maxAllDevices  = 1 << 16 // of all drivers
 	maxDeviceStack = 64
 )
 
@@ -75,6 +76,11 @@ func (d DriverObject) Foreign(kernel string) []int {
 // DriverObject reads a DRIVER_OBJECT and the list of its devices. What was read is
 // returned beside the error.
 func (m *Machine) DriverObject(va mem.VA) (DriverObject, error) {
+	return m.driverObject(va, maxDevices)
+}
+
+// driverObject reads a DRIVER_OBJECT with at most limit devices.
+func (m *Machine) driverObject(va mem.VA, limit int) (DriverObject, error) {
 	d := DriverObject{Address: va}
 	if m.Arch == dump.X86 {
 		return d, fmt.Errorf("driver object at %v: 32-bit I/O objects are not decoded", va)
@@ -93,18 +99,13 @@ func (m *Machine) DriverObject(va mem.VA) (DriverObject, error) {
 	for i := range d.Major {
 		d.Major[i] = m.routine(mem.VA(le.U64(b, driverMajor+8*i)))
 	}
-	d.Devices, err = m.driverDevices(mem.VA(le.U64(b, driverDevice)))
+	d.Devices, err = m.deviceChain(mem.VA(le.U64(b, driverDevice)), limit, func(b []byte) (mem.VA, error) {
+		return mem.VA(le.U64(b, deviceNext)), nil
+	})
 	if err != nil {
 		return d, fmt.Errorf("devices of the driver object at %v: %w", va, err)
 	}
 	return d, nil
-}
-
-// driverDevices follows the chain of a driver's devices, DEVICE_OBJECT.NextDevice.
-func (m *Machine) driverDevices(device mem.VA) ([]mem.VA, error) {
-	return m.deviceChain(device, maxDevices, func(b []byte) (mem.VA, error) {
-		return mem.VA(le.U64(b, deviceNext)), nil
-	})
 }
 
 // deviceChain follows DEVICE_OBJECTs until next gives none.
@@ -177,11 +178,13 @@ func (m *Machine) attachedTo(device mem.VA) func(b []byte) (mem.VA, error) {
 func (m *Machine) DriverObjects() ([]DriverObject, error) {
 	var list []DriverObject
 	var errs []error
+	left := maxAllDevices
 	for _, path := range []string{`\Driver`, `\FileSystem`} {
 		objects, err := m.Directory(path)
 		errs = append(errs, err)
 		for _, o := range objects {
-			d, err := m.DriverObject(o.Address)
+			d, err := m.driverObject(o.Address, min(left, maxDevices))
+			left -= len(d.Devices)
 			if d.Start == 0 && err != nil && !mem.IsMissing(err) {
 				continue // \FileSystem holds a directory and devices too
 			}

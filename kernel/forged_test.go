@@ -2,6 +2,8 @@ package kernel_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -252,5 +254,42 @@ func TestThreadStack_Forged(t *testing.T) {
 		}
 		forged.Frames = forged.Frames[10:] // from KiSystemCall64 on
 		checkForged(t, c.column+", another process", got, forged)
+	}
+}
+
+// The symbol files that the images in memory name are found, the program's too; the
+// kernel's knows which driver Windows names.
+func TestOpenWith_Whole(t *testing.T) {
+	for _, c := range compiledWorlds {
+		w := newCompiledWorld(t, c.column, c.build)
+		w.teb(w.crashing)
+		forged := w.lay(userStackTop, append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
+		w.crash(forged)
+		dir := t.TempDir()
+		for _, name := range w.images.Names() {
+			image, _ := w.images.Image(name)
+			if err := os.WriteFile(filepath.Join(dir, image.PDBName), image.PDB, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		nt, _ := w.images.Image("ntoskrnl.exe")
+		at, _ := nt.Symbol("KiBugCheckDriver")
+		name := w.alloc(16)
+		w.text(name, `\SystemRoot\System32\drivers\myfault.sys`)
+		w.putVA(w.nt+mem.VA(at), name)
+		m := kernel.OpenWith(t.Context(), w.dumpFile(), finder(t, dir))
+		frames := m.Stack(m.HeaderRegisters(), nil)
+		checkForged(t, c.column, frames, forged)
+		for i, f := range frames {
+			made := forged.Frames[len(forged.Frames)-1-i].Frame
+			want, _, _ := made.Image.Near(made.PC)
+			want = strings.TrimSuffix(strings.TrimSuffix(want, "_fault"), "_return")
+			if f.Symbol != want {
+				t.Errorf("%s: frame %d is %s, want %s", c.column, i, f.Symbol, want)
+			}
+		}
+		if m.Blocks.BrokenDriver != "myfault.sys" {
+			t.Errorf("%s: Windows names %q, want myfault.sys", c.column, m.Blocks.BrokenDriver)
+		}
 	}
 }

@@ -53,6 +53,7 @@ func Open(f *dump.File) *Machine {
 	}
 	m.structures.findLayouts(m.File)
 	m.layout = findLayout(m.File)
+	m.structures.add(m.layout.fields())
 	m.addModules()
 	if m.whole() {
 		m.readCurrent()
@@ -61,6 +62,9 @@ func Open(f *dump.File) *Machine {
 	}
 	m.sortModules()
 	m.layout.complete(m)
+	if m.whole() {
+		m.probeLayouts()
+	}
 	m.kernelData = m.findKernelData()
 	return m
 }

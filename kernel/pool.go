@@ -52,6 +52,7 @@ var trackerX86 = trackerLayout{0x30, 8, 0x4, 0x8, 0x10, 0x18, 0x20, 0x28}
 const (
 	maxTrackerRows   = 1 << 16 // of one table; Windows makes 4096
 	maxTrackerTables = 2048    // one a processor
+	maxAllRows       = 1 << 24 // of all tables
 	maxTrackerBytes  = 1 << 44 // more is no count of bytes but something else
 	trackerChunk     = 1 << 16 // bytes read at once
 	probedRows       = 512
@@ -63,6 +64,7 @@ type tracker struct {
 	m      *Machine
 	layout trackerLayout
 	sums   map[uint32]*[6]uint64
+	left   int // rows that may still be read
 	errs   []error
 }
 
@@ -73,7 +75,7 @@ func (m *Machine) PoolUsage() ([]PoolTag, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pool tags: %w", err)
 	}
-	t := &tracker{m: m, sums: map[uint32]*[6]uint64{}}
+	t := &tracker{m: m, sums: map[uint32]*[6]uint64{}, left: maxAllRows}
 	if t.layout, err = m.trackerLayout(table); err != nil {
 		return nil, fmt.Errorf("pool tags: table at %v: %w", table, err)
 	}
@@ -208,6 +210,10 @@ func (t *tracker) table(va mem.VA, rows int) {
 	size := t.layout.size
 	for done := 0; done < rows; {
 		want := min(rows-done, trackerChunk/size)
+		if t.left -= want; t.left < 0 {
+			t.note(fmt.Errorf("table at %v: more than %d rows before it", va, maxAllRows))
+			return
+		}
 		b := t.m.readUpTo(va+mem.VA(done*size), want*size)
 		for ; len(b) >= size; b = b[size:] {
 			if row, ok := t.layout.row(b); ok {

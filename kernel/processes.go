@@ -71,6 +71,8 @@ func (m *Machine) processAt(va mem.VA, f processFields) (Process, error) {
 	p := Process{Address: va, Trust: report.Recorded, PID: o.word(f.id), Parent: o.word(f.parent)}
 	if o.has(f.name, imageFileNameLen) {
 		p.Name = win.ASCII(o.b[f.name : f.name+imageFileNameLen])
+	} else if name, ok := m.guessProcessName(o.b); ok {
+		p.Name, p.Trust = name, report.Guessed
 	}
 	if at := o.pointer(f.path); at != 0 {
 		p.Path = m.unicodeString(at) // OBJECT_NAME_INFORMATION begins with the name

@@ -199,6 +199,9 @@ func (m *Machine) mayReturnTo(va mem.VA) bool {
 		return false
 	}
 	mod := m.Modules[i]
+	if mod.User { // the kernel enters a program and leaves it by trap frames alone
+		return false
+	}
 	if va >= m.kernelData.Start && va < m.kernelData.End {
 		return false
 	}

@@ -39,6 +39,16 @@ func (s *structures) findLayouts(f *dump.File) {
 	}
 }
 
+// add takes over what the smaller table of layouts, which has more kernels, says.
+func (s *structures) add(fields []layoutField) {
+	for _, f := range fields {
+		key := f.structure + " " + f.field
+		if _, known := s.table[key]; !known && *f.to >= 0 {
+			s.table[key] = *f.to
+		}
+	}
+}
+
 // debuggerFields are the fields whose place KDDEBUGGER_DATA64 (wdbgexts.h) itself
 // holds, and the sizes of structures. Zero there means that a kernel does not say.
 var debuggerFields = []struct {

@@ -158,18 +158,21 @@ func (m *Machine) since(n *uint32) time.Duration {
 // processor's registers, else from where it was switched out. Of another process
 // than the current one it ends where the kernel was entered.
 func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
-	if blocks, _ := m.processorBlocks(); t.State == Running {
+	if t.State == Running {
+		blocks, _ := m.processorBlocks() // one that is missing runs nothing that is known
 		for _, b := range blocks {
 			if b.pointer(m.Field("_KPRCB", "CurrentThread")) == t.Address {
 				return m.runningStack(t, b)
 			}
 		}
 	}
-	regs, err := m.switchedOut(t)
+	regs, trust, err := m.switchedOut(t)
 	if err != nil {
 		return nil, err
 	}
-	return m.ownFrames(t, m.frames(regs, m.threadWalker(t, m.threadStacks(t)))), nil
+	frames := m.frames(regs, m.threadWalker(t, m.threadStacks(t)))
+	frames[0].Trust = trust
+	return m.ownFrames(t, frames), nil
 }
 
 // ownFrames cuts the callers of another process's thread where it entered the
@@ -260,26 +263,53 @@ var switchLayouts = map[dump.Arch]switchLayout{
 var errSwitchFrame = errors.New("no return address stands where it was switched out")
 
 // switchedOut are the registers of a thread that does not run, as they will be
-// when it runs again.
-func (m *Machine) switchedOut(t Thread) (unwind.Registers, error) {
+// when it runs again; trust says how the instruction pointer is known.
+func (m *Machine) switchedOut(t Thread) (regs unwind.Registers, trust string, err error) {
 	l := switchLayouts[m.Arch]
-	o, err := m.read(fmt.Sprintf("thread at %v: its stack", t.Address), t.KernelStack, l.size)
-	if err != nil {
-		return unwind.Registers{}, err
+	b := make([]byte, max(l.size, switchSearch))
+	n, err := m.Memory.ReadAt(b, t.KernelStack)
+	if n < l.size {
+		return regs, "", fmt.Errorf("thread at %v: its stack: %w", t.Address, err)
 	}
-	ret := o.pointer(l.ret)
+	o := object{b[:n], m.Arch}
+	if ret, ok := m.returnAt(o, l.ret); ok {
+		return m.resumed(ret, t.KernelStack+mem.VA(l.size), o.pointer(l.frame)), report.TrustContext, nil
+	}
+	for at := 0; at < n; at += m.Arch.PointerSize() { // this kernel keeps another frame
+		if ret, ok := m.returnAt(o, at); ok {
+			return m.resumed(ret, t.KernelStack+mem.VA(at+m.Arch.PointerSize()), 0), report.TrustScan, nil
+		}
+	}
+	return regs, "", fmt.Errorf("thread at %v: %w", t.Address, errSwitchFrame)
+}
+
+// switchSearch is how far from KernelStack a return address is looked for where no
+// KSWITCH_FRAME is, bytes: KiSwapContext's own frame ends before.
+const switchSearch = 0x180
+
+// returnAt is the word at an offset as a return address; false if it is none.
+func (m *Machine) returnAt(o object, at int) (mem.VA, bool) {
+	ret := o.pointer(at)
 	if m.Arch == dump.ARM64 {
 		ret = mem.VA(unwind.StripARM64(uint64(ret)))
 	}
-	if !m.mayReturnTo(ret) {
-		return unwind.Registers{}, fmt.Errorf("thread at %v: %w", t.Address, errSwitchFrame)
+	return ret, m.mayReturnTo(ret)
+}
+
+// resumed are registers behind a return.
+func (m *Machine) resumed(pc, sp, frame mem.VA) unwind.Registers {
+	r := report.Registers{{Name: "rip", Value: uint64(pc)}, {Name: "rsp", Value: uint64(sp)}, {Name: "rbp", Value: uint64(frame)}}
+	switch m.Arch {
+	case dump.ARM64:
+		r[0].Name, r[1].Name, r[2].Name = "pc", "sp", "fp"
+	case dump.X86:
+		r[0].Name, r[1].Name = "eip", "esp"
+		r = r[:2]
 	}
-	names := map[dump.Arch][3]string{dump.X64: {"rip", "rsp", "rbp"}, dump.ARM64: {"pc", "sp", "fp"}, dump.X86: {"eip", "esp"}}[m.Arch]
-	r := report.Registers{{Name: names[0], Value: uint64(ret)}, {Name: names[1], Value: uint64(t.KernelStack) + uint64(l.size)}}
-	if l.frame >= 0 {
-		r = append(r, report.Register{Name: names[2], Value: uint64(o.pointer(l.frame))})
+	if frame == 0 && m.Arch != dump.X86 {
+		r = r[:2]
 	}
 	regs := m.unwindRegisters(r)
 	regs.Returned = true
-	return regs, nil
+	return regs
 }

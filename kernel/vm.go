@@ -270,15 +270,17 @@ func (m *Machine) memoryState(partition mem.VA) (mem.VA, error) {
 const (
 	searchedWords   = 24      // bytes that findWords shows at once
 	maxVariables    = 1 << 25 // bytes of the kernel's variables
-	variablesBehind = 1 << 20 // bytes behind the last that the debugger data block names
+	variablesBehind = 5 << 20 // bytes behind the last that the debugger data block names
 )
 
 // findWords looks for three 64-bit words among the kernel's variables: around those
 // that the debugger data block names.
 func (m *Machine) findWords(is func(words []byte, at mem.VA) bool) (mem.VA, bool) {
 	s := m.variables()
+	buffer := make([]byte, trackerChunk)
 	for at := s.Start; at < s.End; {
-		b := m.readUpTo(at, int(min(trackerChunk, s.End-at)))
+		n, _ := m.Memory.ReadAt(buffer[:min(trackerChunk, s.End-at)], at)
+		b := buffer[:n]
 		for off := 0; off+searchedWords <= len(b); off += 8 {
 			if is(b[off:], at+mem.VA(off)) {
 				return at + mem.VA(off), true

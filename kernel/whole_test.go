@@ -47,8 +47,8 @@ func TestOpen_Whole(t *testing.T) {
 			t.Errorf("%s: modules (-want +got):\n%s", column, diff)
 		}
 		p, ok := m.Process()
-		if !ok || p.Name != "notmyfault64.exe" || p.PID == nil || *p.PID != 4242 || p.Address != w.notmyfault || p.Trust != report.Recorded {
-			t.Errorf("%s: Process() = %+v, %v; want notmyfault64.exe, 4242, at %v", column, p, ok, w.notmyfault)
+		if !ok || p.Name != "notmyfault64.exe" || p.PID == nil || *p.PID != 4244 || p.Address != w.notmyfault || p.Trust != report.Recorded {
+			t.Errorf("%s: Process() = %+v, %v; want notmyfault64.exe, 4244, at %v", column, p, ok, w.notmyfault)
 		}
 		th, ok := m.Thread()
 		if !ok || th.Address != w.crashing || th.ID == nil || *th.ID != 4300 {

@@ -262,7 +262,7 @@ func (w *world) makeProcesses() {
 	w.processes = w.nt + 0x800100
 	w.put(w.processes, make([]byte, 16))
 	w.system = w.process(4, 0, "System", w.root)
-	w.notmyfault = w.process(4242, 1000, "notmyfault64.e", w.user)
+	w.notmyfault = w.process(4244, 1000, "notmyfault64.e", w.user)
 	exited := w.process(77, 4, "gone.exe", 0)
 	w.put64(exited+w.at("_EPROCESS ExitTime"), fileTime2024+5)
 	w.put32(exited+w.at("_EPROCESS ExitStatus"), 0xc0000005)

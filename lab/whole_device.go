@@ -25,6 +25,8 @@ var drivers = []struct{ name, image, folder string }{
 	{"storvsc", "storvsc.sys", "Driver"}, {"disk", "disk.sys", "Driver"}, {"partmgr", "partmgr.sys", "Driver"}, {"volmgr", "volmgr.sys", "Driver"},
 	{"volsnap", "volsnap.sys", "Driver"}, {"netvsc", "netvsc.sys", "Driver"}, {"Tcpip", "tcpip.sys", "Driver"}, {"BasicDisplay", "BasicDisplay.sys", "Driver"},
 	{"FltMgr", "FLTMGR.SYS", "FileSystem"}, {"Ntfs", "Ntfs.sys", "FileSystem"}, {"MYFAULT", "myfault.sys", "Driver"},
+	{"USBXHCI", "USBXHCI.SYS", "Driver"}, {"kbdhid", "kbdhid.sys", "Driver"}, {"labnet", "labnet.sys", "Driver"}, {"labdisp", "labdisp.sys", "Driver"},
+	{"labusb", "labusb.sys", "Driver"}, {"labflt", "labflt.sys", "FileSystem"},
 }
 
 // stacks of devices, each from the physical device object up: service, name of the device;
@@ -39,6 +41,9 @@ var stacks = []struct {
 	{`SCSI\DISK&VEN_MSFT&PROD_VIRTUAL_DISK\0`, "disk", [][2]string{{"storvsc", "0000002c"}, {"disk", `DR0`}, {"partmgr", ""}}},
 	{`STORAGE\VOLUME\{2f30a6b4-0000-0000-0000-100000000000}`, "volsnap", [][2]string{{"volmgr", "HarddiskVolume3"}, {"volsnap", ""}}},
 	{`VMBUS\{f8615163-df3e-46c5-913f-f2d2f965ed0e}\0`, "netvsc", [][2]string{{"vmbus", "00000028"}, {"netvsc", "NDMP1"}}},
+	{`PCI\VEN_1AF4&DEV_1000\0`, "labnet", [][2]string{{"pci", "NTPNP_PCI0009"}, {"labnet", "NDMP2"}}},
+	{`PCI\VEN_1AF4&DEV_1050\0`, "labdisp", [][2]string{{"pci", "NTPNP_PCI0010"}, {"labdisp", "Video1"}}},
+	{`USB\VID_1D6B&PID_0104\LAB0001`, "labusb", [][2]string{{"USBXHCI", "USBPDO-1"}, {"labusb", ""}}},
 	{`PCI\VEN_1414&DEV_5353\0`, "BasicDisplay", [][2]string{{"pci", "NTPNP_PCI0008"}, {"BasicDisplay", "Video0"}}},
 }
 
@@ -115,6 +120,9 @@ func (s *System) writeDriver(d *DriverObject) {
 	w.put64(0x30, d.Address+0x150)
 	w.putText(0x38, d.Name, s.text("IoNm", d.Name, true))
 	entry := d.Module.Base + 0x1000
+	if d.Module.Image != nil {
+		entry = d.Module.Base + uint64(d.Module.Image.Entry)
+	}
 	w.put64(0x58, entry)
 	w.put64(0x68, entry+0x40)
 	for i := 0; i < 28; i++ {

@@ -52,22 +52,31 @@ func (s *System) Acquire(resource uint64, t *EThread, shared bool) error {
 	return s.err
 }
 
-// WaitForResource lets a thread wait for a resource that another has: for the event that
-// SharedWaiters (0x20) or ExclusiveWaiters (0x28) leads to.
+// WaitForResource lets a thread wait for a resource that another has: SharedWaiters (0x20) or
+// ExclusiveWaiters (0x28), a KWAIT_CHAIN, leads to a ring of KWAIT_CHAIN_ENTRYs on the stacks
+// of those who wait: ListEntry, Thread 0x10, Event 0x18.
 func (s *System) WaitForResource(resource uint64, t *EThread, shared bool) error {
 	at, number := uint64(0x28), uint64(0x4c)
 	if shared {
 		at, number = 0x20, 0x48
 	}
-	event := s.peek(resource + at)
-	if event == 0 {
-		event = s.event(1, false)
-		s.word(resource+at, event)
+	entry := (t.KernelStack + 0x60) &^ 0xf
+	var w buf
+	w.grow(0x30)
+	w.put64s(0, entry, entry, t.Address)
+	w.put8(0x18, 1) // a synchronization event, not signalled
+	w.put8(0x1a, 6)
+	w.put64s(0x20, entry+0x20, entry+0x20)
+	s.put(entry, w.b)
+	if first := s.peek(resource + at); first == 0 {
+		s.word(resource+at, entry)
+	} else {
+		s.fail(s.InsertTail(first, entry))
 	}
 	n := uint32(s.peek(resource+number&^7)>>(number&7*8)) + 1
 	s.half(resource+number, n)
 	s.half(resource+0x44, n) // ContentionCount
-	return s.Wait(t, event, waitResource)
+	return s.Wait(t, entry+0x18, waitResource)
 }
 
 // PushLock makes a pushlock that is held exclusively and that a thread waits for: bits

@@ -5,8 +5,10 @@ import "bugcheck/lab/ram"
 // Pool since 1903: a _SEGMENT_HEAP for each kind of pool. Its segments of 1 MiB start with an
 // array that describes their pages; small blocks are chunks of VS subsegments, and in each
 // chunk a POOL_HEADER stands as before. Sources: dt nt!_SEGMENT_HEAP and the structures below
-// it; C. Bayet, P. Fariello, "Scoop the Windows 10 pool!", SSTIC 2020, for the encodings and
-// flags; the lists of low-fragmentation and of free chunks stay empty.
+// it; C. Bayet, P. Fariello, "Scoop the Windows 10 pool!", SSTIC 2020, for the encodings;
+// MemProcFS vmm/vmmwinpool.c and dt nt!_HEAP_SEG_RANGE_TYPE for RangeFlags and for what 26100
+// leaves out of a segment's signature; the lists of low-fragmentation and of free chunks stay
+// empty.
 const (
 	segmentSize   = 1 << 20
 	segmentUnits  = segmentSize / 0x1000
@@ -18,10 +20,9 @@ const (
 	treeSignature = 0xccddccdd
 	vsSignature   = 0x2bed
 
-	rangeCommitted = 0x02
-	rangeAllocated = 0x04
-	rangeFirst     = 0x08
-	rangeVS        = 0x20
+	rangeAllocated = 0x1
+	rangeFirst     = 0x2
+	rangeVS        = 3 << 2 // HeapSegRangeVS
 )
 
 // buildHeaps makes ExPoolState and its heaps: nonpaged executable, which nothing uses,
@@ -99,12 +100,12 @@ func (s *System) units(k *poolKind, n uint64, flags byte) uint64 {
 	for i := uint64(0); i < n; i++ {
 		var d buf // _HEAP_PAGE_RANGE_DESCRIPTOR
 		d.grow(0x20)
-		d.put8(0x18, rangeCommitted|rangeAllocated|flags)
+		d.put8(0x18, rangeAllocated|flags)
 		d.put8(0x19, 1)
 		d.put8(0x1f, uint8(i))
 		if i == 0 {
 			d.put32(0, treeSignature)
-			d.put8(0x18, rangeCommitted|rangeAllocated|rangeFirst|flags)
+			d.put8(0x18, rangeAllocated|rangeFirst|flags)
 			d.put8(0x1f, uint8(n))
 		}
 		s.put(k.segment+(k.unit+i)*0x20, d.b)
@@ -119,7 +120,11 @@ func (s *System) addSegment(k *poolKind) {
 	k.next, k.unit = k.segment+segmentSize, firstUnit
 	s.fail(s.Space.Map(k.segment, firstUnit*0x1000, ram.Writable))
 	context, _ := s.layout.Field("_SEGMENT_HEAP", "SegContexts")
-	s.word(k.segment+0x10, k.segment^(k.heap+context)^s.pool.keys[0]^0xa2e64eada2e64ead)
+	signature := k.segment ^ (k.heap + context) ^ s.pool.keys[0]
+	if s.Build < 26100 {
+		signature ^= 0xa2e64eada2e64ead
+	}
+	s.word(k.segment+0x10, signature)
 	k.segs = append(k.segs, k.segment)
 	s.fail(s.InsertTail(s.inHeap(k.heap, "SegContexts", "_HEAP_SEG_CONTEXT", "SegmentListHead"), k.segment))
 	s.word(s.inHeap(k.heap, "SegContexts", "_HEAP_SEG_CONTEXT", "SegmentCount"), uint64(len(k.segs)))

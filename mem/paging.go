@@ -35,8 +35,12 @@ type Paging struct {
 	Kind PagingKind
 	// InvalidPteMask is MiState.Hardware.InvalidPteMask of an x64 kernel from build
 	// 17763 on: bits that are set in an entry which is not valid, unless
-	// its SwizzleBit is. 0: not known or not used.
+	// its SwizzleBit is. 0: not used, as on most virtual machines.
 	InvalidPteMask uint64
+	// MaskUnknown: InvalidPteMask is 0 because nobody has read it yet. A prototype
+	// PTE is not followed then, as its address may have a bit too many; nor can an
+	// offset in a page file be relied on.
+	MaskUnknown bool
 	// Limit is where physical memory ends. A transition entry that points behind
 	// it has bits of InvalidPteMask: they are cut off even when the mask is not
 	// known. 0: not known.
@@ -72,7 +76,7 @@ type PageInfo struct {
 	Writable, Executable, User bool
 	PageFile                   uint8  // its number; for PagedOut
 	PageFileOffset             uint64 // pages
-	PrototypePTE               VA     // for Prototype; 0 where the section is found by the address
+	PrototypePTE               VA     // for Prototype; 0 where the section is found by the address, or with MaskUnknown
 }
 
 // geometry is how a format cuts an address: level 1 first.
@@ -222,6 +226,9 @@ func (p Paging) software(pte uint64) entry {
 	}
 	switch {
 	case pte&softPrototype != 0:
+		if p.MaskUnknown && pte&softSwizzle == 0 {
+			return entry{state: Prototype}
+		}
 		return entry{state: Prototype, prototype: p.prototype(pte)}
 	case pte&softTransition != 0:
 		return entry{state: Transition, at: p.transition(pte)}

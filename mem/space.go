@@ -144,7 +144,7 @@ func (s *Space) walk(va VA) (PageInfo, error) {
 		}
 		e := s.paging.decode(pte, level)
 		info.State, info.PTE, info.Entry, info.Level = e.state, pte, pa, level
-		if e.state == Valid || e.state == Transition && level > 1 {
+		if e.state == Valid { // a table in transition says nothing of rights
 			info.allow(e)
 		}
 		if level > 1 && !e.large && (e.state == Valid || e.state == Transition) {
@@ -177,12 +177,9 @@ func (s *Space) shared(va VA) (PA, uint64) {
 	return 0, 0
 }
 
-// allow takes off what an entry forbids. A table in transition says nothing of
-// rights.
+// allow takes off what a valid entry forbids.
 func (i *PageInfo) allow(e entry) {
-	if e.state == Valid {
-		i.Writable, i.Executable, i.User = i.Writable && e.writable, i.Executable && e.executable, i.User && e.user
-	}
+	i.Writable, i.Executable, i.User = i.Writable && e.writable, i.Executable && e.executable, i.User && e.user
 }
 
 // finish fills in what the last entry of a walk says.

@@ -114,7 +114,10 @@ func TestSpace_SoftwareEntries(t *testing.T) {
 		{"paged out, Windows 7", mem.Paging{OldPageFile: true}, 0x1234_0000_0084, mem.PageInfo{State: mem.PagedOut, PageFile: 2, PageFileOffset: 0x1234}, "is paged out (level 1)"},
 		{"paged out, with the mask", mem.Paging{InvalidPteMask: swizzled}, 0x3234_0000_2080, mem.PageInfo{State: mem.PagedOut, PageFile: 2, PageFileOffset: 0x1234}, "is paged out (level 1)"},
 		{"paged out, swizzled", mem.Paging{InvalidPteMask: swizzled}, 0x3234_0000_2090, mem.PageInfo{State: mem.PagedOut, PageFile: 2, PageFileOffset: 0x3234}, "is paged out (level 1)"},
+		{"before the mask", mem.Paging{InvalidPteMask: swizzled, OldPageFile: true}, 0x3234_0000_0084, mem.PageInfo{State: mem.PagedOut, PageFile: 2, PageFileOffset: 0x3234}, "is paged out (level 1)"},
 		{"prototype", mem.Paging{}, 0xa98765432100_0480, mem.PageInfo{State: mem.Prototype, PrototypePTE: 0xffffa98765432100}, "is a prototype PTE (level 1)"},
+		{"prototype, mask not known", mem.Paging{MaskUnknown: true}, 0xa98765432100_0480, mem.PageInfo{State: mem.Prototype}, "is a prototype PTE (level 1)"},
+		{"prototype, swizzled", mem.Paging{MaskUnknown: true}, 0xa98765432100_0490, mem.PageInfo{State: mem.Prototype, PrototypePTE: 0xffffa98765432100}, "is a prototype PTE (level 1)"},
 		{"prototype of a VAD", mem.Paging{}, 0xffffffff0000_0480, mem.PageInfo{State: mem.Prototype}, "is a prototype PTE (level 1)"},
 		{"transition", mem.Paging{}, 0x7880, mem.PageInfo{State: mem.Transition, Base: page, Size: 0x1000}, ""},
 		{"transition with the mask", mem.Paging{InvalidPteMask: swizzled}, 0x2000_0000_7880, mem.PageInfo{State: mem.Transition, Base: page, Size: 0x1000}, ""},
@@ -193,6 +196,12 @@ func TestSpace_Tables(t *testing.T) {
 	if got, err := mem.Read(s, va, 10); err != nil || string(got) != "still here" {
 		t.Errorf("behind a table in transition: %q, %v", got, err)
 	}
+	pxe4 := tables.Entry(va, 4) // bit 7 is reserved there, and makes no page of 512 GiB
+	m.ReadPhysical(b[:], pxe4)
+	m.Put(pxe4, []byte{b[0] | 0x80})
+	if got, err := mem.Read(mem.NewSpace(m, mem.Paging{}, tables.Root), va, 10); err != nil || string(got) != "still here" {
+		t.Errorf("behind a table of level 4 with bit 7: %q, %v", got, err)
+	}
 	self := mem.VA(0x1ed) // the index of PXE_BASE before Windows 10
 	tables.Set(0xffff000000000000|self<<39, 4, uint64(tables.Root)|0x63)
 	pxe := 0xffff000000000000 | self<<39 | self<<30 | self<<21 | self<<12
@@ -270,6 +279,27 @@ func TestSpace_Prototype(t *testing.T) {
 		if tt.ok && (err != nil || string(got) != "shared") || !tt.ok && !mem.IsMissing(err) {
 			t.Errorf("%s: %q, %v", tt.name, got, err)
 		}
+	}
+}
+
+// A read over the end of the address space does not go on at its start, though
+// both are mapped.
+func TestSpace_Wraps(t *testing.T) {
+	m := memtest.New()
+	tables := memtest.NewTables(m, mem.PagingX64)
+	top := ^mem.VA(0) - 0xfff
+	tables.Place(top, random(1, mem.PageSize))
+	tables.Place(0, random(2, mem.PageSize))
+	n, err := mem.NewSpace(m, mem.Paging{}, tables.Root).ReadAt(make([]byte, 16), top+0xff8)
+	var f *mem.Fault
+	if n != 8 || !errors.As(err, &f) || f.Address != 0 {
+		t.Errorf("over the end: %d bytes, %v; want 8 and a fault", n, err)
+	}
+	last := ^mem.PA(0) - 0xfff
+	m.Put(last, random(3, mem.PageSize))
+	m.Put(0, random(4, mem.PageSize))
+	if n, err := mem.Cached(m).ReadPhysical(make([]byte, 16), last+0xff8); n != 8 || !mem.IsMissing(err) {
+		t.Errorf("over the end of physical addresses: %d bytes, %v; want 8 and a fault", n, err)
 	}
 }
 

@@ -18,7 +18,7 @@ compile() { # object, source, flags: in the folder of work, so that no path gets
   shift 2
   clang-19 -target "$target" -std=gnu11 -O2 -w -fms-extensions -ffreestanding -fno-builtin -fno-inline -fno-unroll-loops \
     -fno-optimize-sibling-calls -fno-asynchronous-unwind-tables -funwind-tables -fno-ident -mno-implicit-float \
-    -fno-stack-protector -ffile-compilation-dir='C:\lab' "${frames[@]}" "$@" -c "$source" -o "$object"
+    -fno-stack-protector -gno-codeview-command-line -ffile-compilation-dir='C:\lab' "${frames[@]}" "$@" -c "$source" -o "$object"
 }
 
 resource() { # file, version, company, description, name, type
@@ -80,17 +80,18 @@ save() { # folder: keeps the images, their symbol files and symbols
   mv -- *.exe *.dll *.DLL *.sys *.SYS *.pdb *.sym "$out/$arch.files/$1/"
 }
 
-for arch in x64 arm64; do
-  case $arch in x64) target=x86_64-pc-windows-msvc frames=() ;; arm64) target=aarch64-pc-windows-msvc frames=(-fno-omit-frame-pointer) ;; esac
-  rm -rf "$work"/* "$out/$arch.files"
-  cp "$src"/* "$work"
-  cd "$work"
+build() { # all of one architecture, in a folder of its own
+  arch=$1 target=$2 frames=("${@:3}")
+  mkdir "$work/$arch"
+  cp "$src"/* "$work/$arch"
+  cd "$work/$arch"
   shopt -s nullglob
+  rm -rf "$out/$arch.files"
   compile kernel.o kernel.c
   clang-19 -target "$target" -c "kernel-$arch.S" -o kernel-s.o
   clang-19 -target "$target" -c "driver-$arch.S" -o driver.o
   clang-19 -target "$target" -c "user-$arch.S" -o user-ntdll.o
-  builds=${arch}_builds
+  local builds=${arch}_builds b version
   for b in ${!builds}; do
     version=10.0.${b/:/.}
     kernel "${b%:*}" "$version"
@@ -99,4 +100,8 @@ for arch in x64 arm64; do
   done
   images ours 4.1.0.0
   save common
-done
+}
+
+build arm64 aarch64-pc-windows-msvc -fno-omit-frame-pointer &
+build x64 x86_64-pc-windows-msvc
+wait $!

@@ -59,8 +59,8 @@ type Registers struct {
 	// R is in the processor's order: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 …
 	// r15; or x0 … x30. Of volatile registers it has those that Forge was given.
 	R [31]uint64
-	// Vector has xmm0 … xmm15 or d0 … d31, the low half first.
-	Vector [32][2]uint64
+	// Vector has xmm0 … xmm15, the low half first. On ARM64 our code saves none.
+	Vector [16][2]uint64
 }
 
 // Placed is a frame that was laid.

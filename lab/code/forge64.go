@@ -31,8 +31,7 @@ type code64 struct {
 	value  uint64 // size or offset, bytes
 }
 
-// info64 is the unwind data of a function, codes in the order of the prologue;
-// those of the function that it is chained to come first.
+// info64 is the unwind data of a function, codes in the order of the prologue.
 type info64 struct {
 	codes   []code64
 	fp      byte   // register, 0: none
@@ -41,37 +40,17 @@ type info64 struct {
 
 // unwind64 decodes UNWIND_INFO: version and flags, the size of the prologue, the
 // count of codes, the frame register and its offset, then the codes of 2 bytes
-// each, last first; behind them, when flag 4 is set, the function chained to.
+// each, last first. Our compiler chains no functions (flag 4).
 func (i *Image) unwind64(f function) (info64, error) {
-	var u info64
-	for depth := 0; depth < 8; depth++ {
-		b := i.at(f.unwind)
-		if len(b) < 4 || len(b) < 4+2*int(b[2]) {
-			return u, errCut
-		}
-		if b[0]&7 != 1 {
-			return u, fmt.Errorf("UNWIND_INFO of version %d", b[0]&7)
-		}
-		if b[3]&15 != 0 {
-			u.fp, u.fpShift = b[3]&15, uint64(b[3]>>4)*16
-		}
-		codes, err := codes64(b[4 : 4+2*int(b[2])])
-		if err != nil {
-			return u, err
-		}
-		if depth > 0 {
-			for n := range codes {
-				codes[n].offset = 0 // all of the parent's prologue has run
-			}
-		}
-		u.codes = append(codes, u.codes...)
-		if b[0]>>3&4 == 0 {
-			return u, nil
-		}
-		next := b[4+(2*int(b[2])+3)&^3:]
-		f = function{begin: le.Uint32(next), end: le.Uint32(next[4:]), unwind: le.Uint32(next[8:])}
+	b := i.at(f.unwind)
+	if len(b) < 4 || len(b) < 4+2*int(b[2]) {
+		return info64{}, errCut
 	}
-	return u, errors.New("unwind data that is chained in a circle")
+	if b[0]&7 != 1 || b[0]>>3&4 != 0 {
+		return info64{}, fmt.Errorf("UNWIND_INFO of version %d with flags %d", b[0]&7, b[0]>>3)
+	}
+	codes, err := codes64(b[4 : 4+2*int(b[2])])
+	return info64{codes: codes, fp: b[3] & 15, fpShift: uint64(b[3]>>4) * 16}, err
 }
 
 // codes64 decodes codes and returns them in the order of the prologue.

@@ -203,6 +203,11 @@ func checkForged(t *testing.T, m *machine, arch string, frames []Frame) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for n, f := range forged.Frames {
+		if f.TrapFrame%16 != 0 || n > 0 && frames[n].Alloca != 0 && forged.Frames[n-1].Registers.SP-f.Registers.SP < frames[n].Alloca {
+			t.Errorf("frame %d, %s: sp %#x, trap frame %#x", n, f.Frame.name(), f.Registers.SP, f.TrapFrame)
+		}
+	}
 	w := &unwind.Walker{Stack: forgedMemory(forged.Runs), Modules: m.module}
 	last := forged.Frames[len(frames)-1]
 	r := unwind.Registers{Machine: pe.Machine(last.Frame.Image.Machine)}

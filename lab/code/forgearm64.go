@@ -16,8 +16,6 @@ type codeARM64 struct {
 	alloc uint64 // bytes taken before the store
 	off   uint64 // from sp, of the store or of fp
 	regs  []int  // that are stored, side by side: x registers
-	vec   int    // d registers from this on; with vecs
-	vecs  int
 	fp    bool
 	trap  bool // the function was entered by an exception: a KTRAP_FRAME lies above
 	none  bool // it is no instruction
@@ -33,8 +31,6 @@ const (
 	armEndC     = 0xe5
 	armSaveNext = 0xe6
 	armTrap     = 0xe8
-	armClear    = 0xec
-	armPAC      = 0xfc
 )
 
 // unwindARM64 decodes the unwind data of a function into what its prologue does,
@@ -82,7 +78,7 @@ func codesARM64(b []byte) ([]codeARM64, error) {
 		case nexts > 0:
 			// Pairs that follow this one: the last first, as codes stand.
 			for ; nexts > 0; nexts-- {
-				pair := codeARM64{off: c.off + uint64(nexts)*16, vec: c.vec + 2*nexts, vecs: c.vecs}
+				pair := codeARM64{off: c.off + uint64(nexts)*16}
 				for _, r := range c.regs {
 					pair.regs = append(pair.regs, r+2*nexts)
 				}
@@ -105,17 +101,17 @@ func lengthARM64(c byte) int {
 	switch {
 	case c < 0xc0:
 		return 1
-	case c < 0xdf || c == armAddFP:
+	case c < 0xd8 || c == armAddFP:
 		return 2
 	case c == armAllocL:
 		return 4
-	case c <= armSaveNext && c != 0xdf, c == armTrap, c == armClear, c == armPAC:
+	case c == armSetFP, c == armNop, c == armSaveNext, c == armTrap:
 		return 1
 	}
 	return 0
 }
 
-// one decodes a code that has one or two bytes of a value, or allocates.
+// one decodes a code.
 func one(b []byte) codeARM64 {
 	c := b[0]
 	v := uint64(c)
@@ -144,14 +140,6 @@ func one(b []byte) codeARM64 {
 		return codeARM64{alloc: v&0x1f*8 + 8, regs: []int{19 + int(v>>5&0xf)}}
 	case c < 0xd8: // save_lrpair
 		return codeARM64{off: z, regs: []int{19 + 2*(x&7), lrIndex}}
-	case c < 0xda: // save_fregp
-		return codeARM64{off: z, vec: 8 + x&7, vecs: 2}
-	case c < 0xdc: // save_fregp_x
-		return codeARM64{alloc: z + 8, vec: 8 + x&7, vecs: 2}
-	case c < 0xde: // save_freg
-		return codeARM64{off: z, vec: 8 + x&7, vecs: 1}
-	case c == 0xde: // save_freg_x
-		return codeARM64{alloc: v&0x1f*8 + 8, vec: 8 + int(v>>5&7), vecs: 1}
 	case c == armAllocL:
 		return codeARM64{alloc: (uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3])) * 16}
 	case c == armSetFP:
@@ -161,60 +149,35 @@ func one(b []byte) codeARM64 {
 	case c == armTrap:
 		return codeARM64{trap: true, none: true}
 	}
-	return codeARM64{none: c == armClear}
+	return codeARM64{} // nop
 }
 
 // packedARM64 is what packed unwind data stands for, as far as our compiler makes
-// it: integer registers from x19 on, then locals, without vectors and homes.
+// it: registers from x19 on (RegI), then locals, with fp and lr at their low end
+// (CR 3) or without them (CR 0); no vectors (RegF), no homes (H).
 func packedARM64(v uint32) ([]codeARM64, error) {
-	regs, cr, frame := int(v>>16&15), v>>21&3, uint64(v>>23)*16
-	if v>>13&7 != 0 || v>>20&1 != 0 || cr == 2 || v&3 != 1 {
+	count, cr, frame := int(v>>16&15), v>>21&3, uint64(v>>23)*16
+	if v>>13&7 != 0 || v>>20&1 != 0 || cr == 1 || cr == 2 || v&3 != 1 {
 		return nil, fmt.Errorf("packed unwind data %#x", v)
 	}
-	var saved []int
-	for r := range regs {
-		saved = append(saved, 19+r)
-	}
-	if cr == 1 {
-		saved = append(saved, lrIndex)
-	}
-	area := (uint64(len(saved))*8 + 15) &^ 15
 	var list []codeARM64
-	if regs == 1 && cr == 1 {
-		list = append(list, codeARM64{alloc: area}, codeARM64{regs: saved})
-		saved = nil
-	}
-	for n := 0; n < len(saved); n += 2 {
-		c := codeARM64{off: uint64(n) * 8, regs: saved[n:min(n+2, len(saved))]}
-		if n+1 < len(saved) && saved[n+1] == lrIndex && saved[n]%2 == 0 {
-			c.regs = saved[n : n+1] // x20 and lr make no pair
-			list = append(list, c)
-			c = codeARM64{off: uint64(n)*8 + 8, regs: saved[n+1:]}
+	for n := 0; n < count; n += 2 {
+		c := codeARM64{off: uint64(n) * 8, regs: []int{19 + n, 20 + n}[:min(2, count-n)]}
+		if n == 0 {
+			c.alloc = (uint64(count)*8 + 15) &^ 15
+			frame -= c.alloc
 		}
 		list = append(list, c)
 	}
-	if len(list) > 0 && list[0].alloc == 0 {
-		list[0].alloc = area
-	}
-	locals := frame - area
 	switch {
-	case cr == 3 && locals <= 512:
-		return append(list, codeARM64{alloc: locals, regs: []int{fpIndex, lrIndex}}, codeARM64{fp: true}), nil
+	case cr == 3 && frame <= 512:
+		return append(list, codeARM64{alloc: frame, regs: []int{fpIndex, lrIndex}}, codeARM64{fp: true}), nil
 	case cr == 3:
-		list = append(list, allocations(locals)...)
-		return append(list, codeARM64{regs: []int{fpIndex, lrIndex}}, codeARM64{fp: true}), nil
+		return append(list, codeARM64{alloc: frame}, codeARM64{regs: []int{fpIndex, lrIndex}}, codeARM64{fp: true}), nil
+	case frame > 0:
+		list = append(list, codeARM64{alloc: frame})
 	}
-	return append(list, allocations(locals)...), nil
-}
-
-func allocations(n uint64) []codeARM64 {
-	switch {
-	case n == 0:
-		return nil
-	case n > 4080:
-		return []codeARM64{{alloc: 4080}, {alloc: n - 4080}}
-	}
-	return []codeARM64{{alloc: n}}
+	return list, nil
 }
 
 // layARM64 enters a function as a call or an exception does, and runs its prologue.
@@ -269,10 +232,6 @@ func (s *stack) prologueARM64(codes []codeARM64, done uint32) (fresh []int, hasF
 		for n, r := range c.regs {
 			s.write(s.regs.SP+c.off+uint64(n)*8, s.regs.R[r])
 			fresh = append(fresh, r)
-		}
-		for n := range c.vecs {
-			s.write(s.regs.SP+c.off+uint64(n)*8, s.regs.Vector[c.vec+n][0])
-			s.regs.Vector[c.vec+n] = [2]uint64{s.fresh()}
 		}
 	}
 	return fresh, hasFP

@@ -2,6 +2,8 @@
 // calls whom: stacks that debuggers printed and that were published.
 #include "lab.h"
 
+Fn KeBugCheckEx;
+
 // Exceptions.
 FN(KiDispatchException, 240, 4, CALL(KiPreprocessFault) CALL(RtlDispatchException) CALL(KdTrap) CALL(KeContextToKframes) CALL(KeBugCheckEx))
 FN(KiPreprocessFault, 6, 2, CALL(KiPreprocessInternalBreakpoint) CALL(MmAccessFault))
@@ -294,3 +296,9 @@ FN(IopInitializeBootDrivers, 60, 4, CALL(IopMarkBootPartition) CALL(PnpCallDrive
 FN(IopMarkBootPartition, 36, 3, CALL(KeBugCheckEx))
 #pragma code_seg()
 FN(Phase1Initialization, 4, 1, CALL(Phase1InitializationDiscard) CALL(MiZeroPageThread))
+
+// What the kernel calls through: addresses that a loader moves.
+#define IN(f) ((Fn *)f)
+Fn *HalDispatchTable[] = {0, IN(WheaReportHwError), IN(IofCallDriver), IN(IofCompleteRequest), IN(KeBugCheckEx)};
+Fn *HalPrivateDispatchTable[] = {0, IN(HalpMcaReportError), IN(HalProcessorIdle), IN(KiIpiSendRequestEx)};
+Fn *volatile *KiInterruptTable = HalDispatchTable;
