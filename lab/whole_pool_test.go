@@ -48,12 +48,16 @@ func (l looker) heap(heap uint64, paged bool) map[uint64]found {
 	contexts, _ := l.layout.Field("_SEGMENT_HEAP", "SegContexts")
 	list, _ := l.layout.Field("_HEAP_SEG_CONTEXT", "SegmentListHead")
 	for _, segment := range l.walk(heap + contexts + list) {
-		if got := l.u64(segment+0x10) ^ segment ^ key ^ 0xa2e64eada2e64ead; got != heap+contexts {
+		got := l.u64(segment+0x10) ^ segment ^ key
+		if l.Build < 26100 {
+			got ^= 0xa2e64eada2e64ead
+		}
+		if got != heap+contexts {
 			l.t.Fatalf("segment %#x belongs to %#x", segment, got)
 		}
 		for unit := uint64(2); unit < 256; unit++ {
 			d := l.bytes(segment+unit*0x20, 0x20)
-			if d[0x18]&8 == 0 || d[0x18]&0x20 == 0 {
+			if d[0x18]&2 == 0 || d[0x18]&0xc != 0xc {
 				continue
 			}
 			l.chunks(segment+unit*0x1000, uint64(d[0x1f])*0x1000, key, all)

@@ -329,8 +329,9 @@ func TestSystem_Locks(t *testing.T) {
 	if list[len(list)-1] != r || l.u64(r+0x30) != owner.Address || l.u32(r+0x4c) != 1 || l.u32(r+0x18) != 0x800001 {
 		t.Errorf("resource %#x: owner %#x, %d waiters, flags %#x", r, l.u64(r+0x30), l.u32(r+0x4c), l.u32(r+0x18))
 	}
-	if block := l.u64(l.u64(r+0x28) + 8); l.u64(block+0x18) != waiter.Address {
-		t.Errorf("wait block %#x of the resource's event is not the waiter's", block)
+	entry := l.u64(r + 0x28)
+	if block := l.u64(entry + 0x20); l.u64(entry+0x10) != waiter.Address || l.u64(block+0x18) != waiter.Address {
+		t.Errorf("wait block %#x of the event in the resource's chain is not the waiter's", block)
 	}
 }
 
