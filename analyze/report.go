@@ -204,10 +204,13 @@ func pressure(m *kernel.Machine, r *report.Report) {
 }
 
 func modules(m *kernel.Machine, r *report.Report) {
-	for _, mod := range m.Modules {
+	for i, mod := range m.Modules {
+		if mod.User { // the program's own
+			continue
+		}
 		out := report.Module{
 			Image: mod.Name, Module: mod.Module, Path: mod.Path, Base: report.Hex(mod.Base), Size: mod.Size,
-			Timestamp: report.Hex32(mod.Timestamp), Version: imageVersion(m.SymbolsOf(mod.Name)), Symbols: symbolsWord(m.SymbolsOf(mod.Name)),
+			Timestamp: report.Hex32(mod.Timestamp), Version: m.VersionOf(i), Symbols: symbolsWord(m.SymbolsOf(mod.Name)),
 		}
 		if o := owner(mod.Name); o != "" {
 			third := o != "microsoft"

@@ -186,3 +186,44 @@ func (t *topper) pool() {
 		})
 	}
 }
+
+// pageSize is that of the memory manager's counts, bytes.
+const pageSize = 4096
+
+func (t *topper) memory() {
+	v, err := t.m.VirtualMemory()
+	t.note("memory", err)
+	m := &t.r.Memory
+	for _, f := range []struct {
+		to    **uint64
+		pages *uint64
+	}{
+		{&m.Physical, v.Physical}, {&m.Available, v.Available}, {&m.Committed, v.Committed}, {&m.CommitLimit, v.CommitLimit},
+		{&m.CommitPeak, v.CommitPeak}, {&m.NonPaged, v.NonPagedPool}, {&m.NonPagedLimit, v.NonPagedPoolMax},
+		{&m.Paged, v.PagedPool}, {&m.PagedLimit, v.PagedPoolMax},
+	} {
+		if f.pages != nil {
+			bytes := *f.pages * pageSize
+			*f.to = &bytes
+		}
+	}
+	t.poolOfTags()
+}
+
+// poolOfTags takes the sum of the tags for what a pool holds, where nobody counts it.
+func (t *topper) poolOfTags() {
+	if len(t.r.Pool) == 0 {
+		return
+	}
+	var nonPaged, paged uint64
+	for _, p := range t.r.Pool {
+		nonPaged += p.NonPaged
+		paged += p.Paged
+	}
+	if t.r.Memory.NonPaged == nil {
+		t.r.Memory.NonPaged = &nonPaged
+	}
+	if t.r.Memory.Paged == nil {
+		t.r.Memory.Paged = &paged
+	}
+}

@@ -57,6 +57,7 @@ type System struct {
 	shared    map[string]uint64 // frames that processes share, by image and offset
 	recorded  map[uint64]bool   // frames that have an entry in the PFN database
 	nextID    uint32            // of the next process or thread
+	kept      []capture         // for small dumps
 	err       error             // the first one; writers go on and do nothing
 }
 
@@ -236,36 +237,33 @@ func (s *System) InsertTail(head, link uint64) error {
 
 // Dump writes the machine's memory as a dump file.
 func (s *System) Dump(w ram.File, format ram.Format) error {
-	if s.err != nil {
-		return fmt.Errorf("lab: %w", s.err)
-	}
-	if s.Crashed == nil {
-		return errors.New("lab: no processor crashed")
-	}
-	h := &ram.Header{
-		Build: uint32(s.Build), Processors: uint32(s.Plan.Processors), Code: s.Code, Parameters: s.Parameters,
-		Context: s.Crashed.Context, Exception: s.Exception,
-		DirectoryTableBase: s.Crashed.Thread.Process.directory(), PfnDataBase: s.pfnDatabase(),
-		PsLoadedModuleList: s.variables["PsLoadedModuleList"], PsActiveProcessHead: s.variables["PsActiveProcessHead"],
-		KdDebuggerDataBlock: s.variables["KdDebuggerDataBlock"], Time: s.Time, Uptime: s.Uptime,
-		ProductType: s.product(), SuiteMask: 0x110, Attributes: s.Attributes, BootID: 42,
-	}
-	s.recordFrames()
-	tail, err := s.secondary()
+	h, err := s.header()
 	if err != nil {
-		return fmt.Errorf("lab: %w", err)
+		return err
 	}
-	h.Secondary = tail
 	return s.Memory.Dump(w, format, h)
 }
 
-// pfnDatabase returns the header's PfnDataBase: seen to be the database's own address in
-// dumps of 17763 and 26100, that of the variable in between.
-func (s *System) pfnDatabase() uint64 {
-	if s.Build > 17763 && s.Build < 26100 {
-		return s.Symbol("MmPfnDatabase")
+// header is what the header of every dump of the machine says.
+func (s *System) header() (*ram.Header, error) {
+	if s.err != nil {
+		return nil, fmt.Errorf("lab: %w", s.err)
 	}
-	return vaPFN
+	if s.Crashed == nil {
+		return nil, errors.New("lab: no processor crashed")
+	}
+	tail, err := s.secondary()
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	return &ram.Header{
+		Build: uint32(s.Build), Processors: uint32(s.Plan.Processors), Code: s.Code, Parameters: s.Parameters,
+		Context: s.Crashed.Context, Exception: s.Exception,
+		DirectoryTableBase: s.Crashed.Thread.Process.directory(), PfnDataBase: s.variables["MmPfnDatabase"],
+		PsLoadedModuleList: s.variables["PsLoadedModuleList"], PsActiveProcessHead: s.variables["PsActiveProcessHead"],
+		KdDebuggerDataBlock: s.variables["KdDebuggerDataBlock"], Time: s.Time, Uptime: s.Uptime,
+		ProductType: s.product(), SuiteMask: 0x110, Attributes: s.Attributes, BootID: 42, Secondary: tail,
+	}, nil
 }
 
 // product returns 3, a server, for the builds of Windows Server, else 1.

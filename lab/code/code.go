@@ -141,6 +141,7 @@ type Image struct {
 	Machine   uint16 // of the file header
 	File      []byte // not to be changed
 	PDBName   string // as the debug directory names it: "ntkrnlmp.pdb"
+	PDBKey    string // what symbol stores call its folder: GUID and age
 	PDB       []byte // not to be changed
 	Preferred uint64 // the base it is linked for
 	Size      uint32 // SizeOfImage

@@ -104,3 +104,9 @@ func put64(b []byte, at int, v ...uint64) {
 func filetime(t time.Time) uint64 {
 	return uint64(t.Unix()+11644473600)*1e7 + uint64(t.Nanosecond()/100)
 }
+
+// SmallHeader returns the DUMP_HEADER64 of a small dump (DumpType 4) of the machine, which
+// other parts follow; size is that of the whole file.
+func (m *Memory) SmallHeader(h *Header, size uint64) []byte {
+	return m.header(h, formatFacts{dumpType: 4}, size)
+}
