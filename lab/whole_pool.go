@@ -19,6 +19,8 @@ type pool struct {
 	big    uint64      // PoolBigPageTable's first entry
 	bigs   []uint64    // what stands in it, by index; 0: free
 	keys   [2]uint64   // RtlpHpHeapGlobals: HeapKey, LfhKey
+
+	complete bool // the trees of free chunks are kept
 }
 
 // poolKind is nonpaged or paged pool.
@@ -103,6 +105,9 @@ func (s *System) Alloc(tag string, size uint64, paged bool) (uint64, error) {
 	case s.segmentHeap():
 		b.size = (size + poolHeader + 15) &^ 15
 		va, b.size = s.allocChunk(k, b.size, tag)
+		if s.pool.complete {
+			s.freeTree(k)
+		}
 	default:
 		b.size = (size + poolHeader + 15) &^ 15
 		va, b.size = s.allocBlock(k, b.size, tag)
@@ -126,9 +131,11 @@ func (s *System) Free(va uint64) error {
 		entry := s.layout.Size("_POOL_TRACKER_BIG_PAGES")
 		s.word(s.pool.big+uint64(b.big)*entry, va|1)
 		s.pool.bigs[b.big] = 0
+		s.freeUnits(k, va, b.size)
 		s.Space.Unmap(va, b.size)
 	case s.segmentHeap():
 		s.freeChunk(k, va, b.size)
+		s.freeTree(k)
 	default:
 		s.freeBlock(k, va, b.size)
 	}

@@ -7,8 +7,7 @@ import "bugcheck/lab/ram"
 // chunk a POOL_HEADER stands as before. Sources: dt nt!_SEGMENT_HEAP and the structures below
 // it; C. Bayet, P. Fariello, "Scoop the Windows 10 pool!", SSTIC 2020, for the encodings;
 // MemProcFS vmm/vmmwinpool.c and dt nt!_HEAP_SEG_RANGE_TYPE for RangeFlags and for what 26100
-// leaves out of a segment's signature; the lists of low-fragmentation and of free chunks stay
-// empty.
+// leaves out of a segment's signature; the low-fragmentation part stays empty.
 const (
 	segmentSize   = 1 << 20
 	segmentUnits  = segmentSize / 0x1000
@@ -156,7 +155,6 @@ func (s *System) freeChunk(k *poolKind, va, _ uint64) {
 	at := va - poolHeader - chunkHeader
 	size := s.sizes(at) >> 16 & 0xffff * 16
 	s.chunk(k, at, size, s.before(at), false)
-	s.put(at+chunkHeader, make([]byte, 16)) // _HEAP_VS_CHUNK_FREE_HEADER.Node reaches into the block
 	k.keep(at, size)
 }
 

@@ -78,10 +78,10 @@ func (l looker) chunks(sub, size, key uint64, all map[uint64]found) {
 		if n == 0 || v>>32&0xffff*16 != previous {
 			l.t.Fatalf("chunk at %#x: %#x, want previous %#x", at, v, previous)
 		}
-		if page := byte(l.u64(at+8) ^ at ^ key); uint64(page) != (at-sub)/0x1000 {
-			l.t.Fatalf("chunk at %#x is in page %d", at, page)
-		}
 		if v>>48&0xff != 0 {
+			if page := byte(l.u64(at+8) ^ at ^ key); uint64(page) != (at-sub)/0x1000 {
+				l.t.Fatalf("chunk at %#x is in page %d", at, page)
+			}
 			h := l.bytes(at+16, 16)
 			all[at+32] = found{string(h[4:8]), uint64(h[2]) * 16, true, h[3]&1 != 0}
 		}
@@ -195,6 +195,56 @@ func TestPool(t *testing.T) {
 			}
 		}
 		l.checkPool("allocated again")
+	}
+}
+
+// tree walks a tree of free chunks in order and returns its height in black nodes.
+func (l looker) tree(node, parent uint64, each func(chunk uint64)) (black int) {
+	if node == 0 {
+		return 1
+	}
+	if p := l.u64(node + 16); p&^3 != parent {
+		l.t.Fatalf("node %#x has parent %#x, want %#x", node, p, parent)
+	}
+	left := l.tree(l.u64(node), node, each)
+	each(node - 8)
+	if right := l.tree(l.u64(node+8), node, each); left != right {
+		l.t.Fatalf("node %#x has %d black nodes to the left, %d to the right", node, left, right)
+	}
+	if l.u64(node+16)&1 != 0 {
+		return left
+	}
+	return left + 1
+}
+
+func TestPool_FreeTree(t *testing.T) {
+	l := healthy(t, Plan{Arch: "x64", Build: 22621, Memory: 1 << 30})
+	var last uint64
+	for i := 0; i < 49; i++ {
+		va, err := l.Alloc("Fult", 480, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%3 == 0 {
+			last = va
+			if err := l.Free(va); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	key := l.u64(l.Symbol("RtlpHpHeapGlobals"))
+	size, found, n := uint64(0), false, 0
+	root := l.inHeap(l.pool.kinds[0].heap, "VsContext", "_HEAP_VS_CONTEXT", "FreeChunkTree")
+	l.tree(l.u64(root), 0, func(chunk uint64) {
+		v := l.u64(chunk) ^ chunk ^ key
+		if v>>48&0xff != 0 || v>>16&0xffff < size {
+			t.Fatalf("chunk %#x in the tree: %#x", chunk, v)
+		}
+		size, n = v>>16&0xffff, n+1
+		found = found || chunk == last-32
+	})
+	if !found || n < 10 {
+		t.Errorf("%d free chunks, the last freed among them: %v", n, found)
 	}
 }
 
