@@ -45,13 +45,16 @@ func (s *System) freeTree(k *poolKind) {
 	s.word(tree+8, least)
 }
 
-// freeTrees writes the trees of both kinds, once the machine is complete.
-func (s *System) freeTrees() {
-	if !s.segmentHeap() {
-		return
+// settlePool writes what is only known, or only needed, when the machine is complete: the
+// entries of PoolTrackTable and the trees of free chunks.
+func (s *System) settlePool() {
+	for _, t := range s.pool.order {
+		s.writeTag(t)
 	}
 	for i := range s.pool.kinds {
-		s.freeTree(&s.pool.kinds[i])
+		if s.segmentHeap() {
+			s.freeTree(&s.pool.kinds[i])
+		}
 	}
 	s.pool.complete = true
 }
