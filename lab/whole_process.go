@@ -334,7 +334,10 @@ func (s *System) runUsual() {
 	s.Crashed.Thread = p.Threads[0]
 	s.setThreadState(p.Threads[0], stateRunning, 0)
 	for _, c := range s.Processors {
-		c.Context = s.idleContext(c)
+		c.Context = s.stoppedContext(c)
+		if c.Thread == c.Idle {
+			c.IRQL = 2
+		}
 		s.writeProcessor(c)
 	}
 }

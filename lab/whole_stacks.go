@@ -18,6 +18,7 @@ var (
 		"ntdll!NtWaitForSingleObject", systemCall, "nt!NtWaitForSingleObject", "nt!ObWaitForSingleObject", "nt!KeWaitForSingleObject"}
 	dialogStack = []string{"ntdll!RtlUserThreadStart", "kernel32!BaseThreadInitThunk", "EXE!mainCRTStartup", "EXE!main", "EXE!DialogLoop",
 		"kernelbase!WaitForSingleObjectEx", "ntdll!NtWaitForSingleObject", systemCall, "nt!NtWaitForSingleObject", "nt!ObWaitForSingleObject", "nt!KeWaitForSingleObject"}
+	idleStack   = []string{"nt!KiIdleLoop", "nt!PoIdle", "nt!PpmIdleExecuteTransition", "nt!HalProcessorIdle"}
 	switchStack = []string{"nt!KiCommitThreadWait", "nt!KiSwapThread", "nt!KiSwapContext", "nt!SwapContext"}
 )
 
@@ -66,6 +67,25 @@ func (s *System) layWait(t *EThread, n int) {
 		t.TrapFrame = forged.Frames[entry].TrapFrame
 	}
 	t.KernelStack = forged.Frames[len(frames)-1].Registers.SP
+	t.stopped = forged.Frames[len(frames)-1-len(switchStack)].Registers
+}
+
+// layIdle leaves on an idle thread's stack what a processor has there that sleeps.
+func (s *System) layIdle(t *EThread) {
+	frames, _, err := s.frames(t, append([]string(nil), idleStack...))
+	if err == nil {
+		last := &frames[len(frames)-1] // it has done nothing yet
+		last.PC, _, _ = last.Image.Function("HalProcessorIdle")
+		var forged *code.Forged
+		if forged, err = code.Forge(s.Arch, t.InitialStack, frames, code.Registers{}, nil); err == nil {
+			for _, r := range forged.Runs {
+				s.put(r.Start, r.Data)
+			}
+			t.stopped = forged.Frames[len(frames)-1].Registers
+			t.KernelStack = t.stopped.SP
+		}
+	}
+	s.fail(err)
 }
 
 // frames turns names of functions into frames, each behind its call of the next. entry is

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"time"
+
+	"bugcheck/lab/code"
 )
 
 // EThread is a thread.
@@ -21,7 +23,8 @@ type EThread struct {
 	WaitObject   uint64
 	Irps         []uint64 // its pending requests
 
-	userTop              uint64 // where its user stack begins
+	userTop              uint64         // where its user stack begins
+	stopped              code.Registers // if a processor was stopped while it ran
 	priority             int8
 	kernelTime, userTime uint32
 	created              time.Time
@@ -67,6 +70,9 @@ func (s *System) addThread(p *EProcess, plan threadPlan) *EThread {
 		t.priority = 12
 	default:
 		s.userThread(t, plan.n)
+	}
+	if plan.idle {
+		s.layIdle(t)
 	}
 	if t.State == stateWaiting {
 		t.WaitObject = s.event(0, false)
@@ -217,12 +223,10 @@ func (s *System) SetTrapFrame(t *EThread, va uint64, registers Registers) error 
 	return s.err
 }
 
-// idleContext returns the registers of a processor that was stopped while idle, or in the
-// middle of what its thread does.
-func (s *System) idleContext(p *KPrcb) []byte {
-	sp := p.Thread.KernelStack
+// stoppedContext returns the CONTEXT of a processor that was stopped while its thread ran.
+func (s *System) stoppedContext(p *KPrcb) []byte {
 	if s.Arch == "arm64" {
-		return ARM64{Pc: s.Symbol("KeBugCheckEx"), Sp: sp, Fp: sp, Cpsr: 0x600002c4}.Context()
+		return armRegisters(p.Thread.stopped, nil).Context()
 	}
-	return X64{Rip: s.Symbol("KeBugCheckEx"), Rsp: sp, EFlags: 0x40286}.Context()
+	return x64Registers(p.Thread.stopped, nil).Context()
 }
