@@ -101,7 +101,7 @@ func (s *stack) lay64(f Frame) (Placed, error) {
 	trap := len(u.codes) > 0 && u.codes[0].op == opPushFrame
 	switch {
 	case trap:
-		s.machineFrame64(f, u.codes[0].info == 1)
+		p.TrapFrame = s.machineFrame64(f, u.codes[0].info == 1)
 	case !f.Jumped:
 		s.down(8)
 		s.write(s.regs.SP, s.regs.PC)
@@ -116,7 +116,6 @@ func (s *stack) lay64(f Frame) (Placed, error) {
 	s.regs.PC = f.Base + uint64(f.PC)
 	s.regs.R[rspIndex] = s.regs.SP
 	if trap {
-		p.TrapFrame = s.regs.SP
 		s.volatile64(f.Trap, p.TrapFrame)
 	}
 	p.Registers = s.regs
@@ -195,8 +194,9 @@ func (s *stack) move64(f Frame, u info64, trap bool) error {
 }
 
 // machineFrame64 pushes what the processor does: ss, rsp, eflags, cs, rip, and for
-// some exceptions an error code, from an address that is a multiple of 16.
-func (s *stack) machineFrame64(f Frame, code bool) {
+// some exceptions an error code, from an address that is a multiple of 16. It returns
+// where the KTRAP_FRAME begins, whose end that is.
+func (s *stack) machineFrame64(f Frame, code bool) (trapFrame uint64) {
 	trap := f.Trap
 	if trap == nil {
 		trap = &Trap{}
@@ -226,6 +226,7 @@ func (s *stack) machineFrame64(f Frame, code bool) {
 	if code {
 		s.down(8)
 	}
+	return end - ktrapSize64
 }
 
 // ktrapSize64 is the size of KTRAP_FRAME on x64, dt nt!_KTRAP_FRAME.

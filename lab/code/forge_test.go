@@ -300,6 +300,58 @@ func TestForge_EveryCall(t *testing.T) {
 	}
 }
 
+// TestForge_Prologues stands behind every instruction of every prologue.
+func TestForge_Prologues(t *testing.T) {
+	for _, c := range []struct {
+		arch  string
+		build int
+	}{{"x64", 17763}, {"arm64", 22000}} {
+		t.Run(c.arch, func(t *testing.T) {
+			m := newMachine(t, c.arch, c.build)
+			outer := m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup")
+			tried := 0
+			for _, name := range m.images.Names() {
+				image, _ := m.images.Image(name)
+				for _, fn := range image.functions {
+					for _, pc := range prologue(t, image, fn) {
+						tried++
+						checkForged(t, m, c.arch, []Frame{outer, {Image: image, Base: m.bases[name], PC: pc}})
+					}
+				}
+			}
+			if tried < 1000 {
+				t.Errorf("%d places, want more", tried)
+			}
+		})
+	}
+}
+
+// prologue lists where the instructions of a prologue end.
+func prologue(t *testing.T, i *Image, fn function) []uint32 {
+	t.Helper()
+	list := []uint32{fn.begin}
+	if i.Machine == machineX64 {
+		u, err := i.unwind64(fn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range u.codes {
+			list = append(list, fn.begin+uint32(c.offset))
+		}
+		return list
+	}
+	codes, err := i.unwindARM64(fn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range codes {
+		if !c.none {
+			list = append(list, list[len(list)-1]+4)
+		}
+	}
+	return list
+}
+
 // at is a frame at a label or a marked instruction.
 func (m *machine) at(t *testing.T, image, label string) Frame {
 	t.Helper()
@@ -401,6 +453,38 @@ func TestForge_TrapFrame(t *testing.T) {
 		if got, ok := forged.Read(at + c.off); !ok || got != c.want {
 			t.Errorf("KTRAP_FRAME+%#x: %#x, want %#x", c.off, got, c.want)
 		}
+	}
+}
+
+// TestForge_StacksARM64 is TestForge_Stacks for ARM64, where the frames of
+// exceptions and of switches differ.
+func TestForge_StacksARM64(t *testing.T) {
+	m := newMachine(t, "arm64", 22000)
+	thread := []Frame{m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup"), m.nt(t, "PspSystemThreadStartup", "ExpWorkerThread")}
+	with := func(frames ...Frame) []Frame { return append(append([]Frame{}, thread...), frames...) }
+	retire := m.nt(t, "KiRetireDpcList", "KiExecuteAllDpcs")
+	retire.Alloca = 0x60
+	for _, c := range []struct {
+		name   string
+		frames []Frame
+	}{
+		{"a thread that waits", with(m.nt(t, "ExpWorkerThread", "KeRemovePriQueue"), m.nt(t, "KeRemovePriQueue", "KiCommitThreadWait"),
+			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"))},
+		{"an interrupt on its own stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "labnet.sys", "LabnetWatchdogDpc_spin"),
+			m.nt(t, "KiKernelSp0InterruptHandler", "KiInterruptException"), m.nt(t, "KiInterruptException", "KxSwitchStackAndPlayInterrupt"),
+			onStack(m.nt(t, "KxSwitchStackAndPlayInterrupt", "KiPlayInterrupt"), otherStack, nil), m.nt(t, "KiPlayInterrupt", "KiCallInterruptServiceRoutine"),
+			m.nt(t, "KiCallInterruptServiceRoutine", "HalpTimerClockInterrupt"))},
+		{"a DPC on its own stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "ntoskrnl.exe", "KeLowerIrql"),
+			m.nt(t, "KiKernelSp0InterruptHandler", "KiInterruptException"), m.nt(t, "KiInterruptException", "KiDispatchInterruptContinue"),
+			m.nt(t, "KiDispatchInterruptContinue", "KxRetireDpcList"), onStack(m.nt(t, "KxRetireDpcList", "KiRetireDpcList"), otherStack, nil),
+			retire, m.nt(t, "KiExecuteAllDpcs", "*"), m.at(t, "labnet.sys", "LabnetInterruptDpc"))},
+		{"an exception on another stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "myfault.sys", "StackOverflow"),
+			onStack(m.nt(t, "KiKernelExceptionHandler", "KiStackOverflowException"), otherStack, nil),
+			m.nt(t, "KiStackOverflowException", "KeBugCheckEx"), m.at(t, "ntoskrnl.exe", "KeBugCheckEx"))},
+		{"a call of a bad pointer", with(m.nt(t, "ExpWorkerThread", "*"), Frame{Base: 0xdead0000},
+			m.nt(t, "KiArm64ExceptionVectors", "KzSynchronousException"), m.nt(t, "KzSynchronousException", "KiSynchronousException"))},
+	} {
+		t.Run(c.name, func(t *testing.T) { checkForged(t, m, "arm64", c.frames) })
 	}
 }
 
