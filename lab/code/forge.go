@@ -3,7 +3,6 @@ package code
 import (
 	"errors"
 	"fmt"
-	"sort"
 )
 
 // Frame is one function on a stack that Forge is to lay.
@@ -204,6 +203,14 @@ func (s *stack) fresh() uint64 {
 	case 1:
 		return s.regs.SP + h>>8&0x1f8 // a local variable
 	}
+	return block(s.regs.SP, h)
+}
+
+// block is an address that could be one of pool, or on a user's stack of a heap.
+func block(stack, h uint64) uint64 {
+	if stack>>63 == 0 {
+		return 0x1d400000000 | h>>16&0x3fffffff0
+	}
 	return 0xffffa08000000000 | h>>16&0x3ffffffff0
 }
 
@@ -236,30 +243,30 @@ func mix(v uint64) uint64 {
 // numbers, addresses of pool and of the stack, and return addresses of calls in
 // the images of frames, as calls leave them that have long returned.
 func Junk(seed uint64, frames []Frame) func(addr uint64) uint64 {
-	var stale []uint64
+	var stale [2][]uint64 // of the user's images, of the kernel's
 	seen := map[*Image]bool{}
 	for _, f := range frames {
 		if f.Image != nil && !seen[f.Image] {
 			seen[f.Image] = true
 			for _, rva := range f.Image.CallSites() {
-				stale = append(stale, f.Base+uint64(rva))
+				half := &stale[f.Base>>63]
+				*half = append(*half, f.Base+uint64(rva))
 			}
 		}
 	}
-	sort.Slice(stale, func(a, b int) bool { return stale[a] < stale[b] })
 	return func(addr uint64) uint64 {
-		h := mix(seed ^ addr)
+		h, half := mix(seed^addr), stale[addr>>63]
 		switch k := h % 16; {
 		case k < 5:
 			return 0
 		case k < 8:
 			return h >> 8 & 0xffff
 		case k < 11:
-			return 0xffffa08000000000 | h>>16&0x3ffffffff0
+			return block(addr, h)
 		case k < 13:
 			return addr + h>>8&0x3f8
-		case k < 15 && len(stale) > 0:
-			return stale[h>>8%uint64(len(stale))]
+		case k < 15 && len(half) > 0:
+			return half[h>>8%uint64(len(half))]
 		}
 		return h >> 32
 	}

@@ -389,7 +389,7 @@ func TestForge_Stacks(t *testing.T) {
 		frames []Frame
 	}{
 		{"a thread that waits", with(m.nt(t, "ExpWorkerThread", "KeRemovePriQueue"), m.nt(t, "KeRemovePriQueue", "KiCommitThreadWait"),
-			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"))},
+			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"), m.at(t, "ntoskrnl.exe", "SwapContext_switch"))},
 		{"a double fault", append(append(overflow, m.at(t, "myfault.sys", "StackOverflow"),
 			onStack(m.nt(t, "KiDoubleFaultAbort", "KiBugCheckDispatch"), otherStack, nil)), bugCheck...)},
 		{"a DPC that spins, stopped by the clock", []Frame{
@@ -469,7 +469,7 @@ func TestForge_StacksARM64(t *testing.T) {
 		frames []Frame
 	}{
 		{"a thread that waits", with(m.nt(t, "ExpWorkerThread", "KeRemovePriQueue"), m.nt(t, "KeRemovePriQueue", "KiCommitThreadWait"),
-			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"))},
+			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"), m.at(t, "ntoskrnl.exe", "SwapContext_switch"))},
 		{"an interrupt on its own stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "labnet.sys", "LabnetWatchdogDpc_spin"),
 			m.nt(t, "KiKernelSp0InterruptHandler", "KiInterruptException"), m.nt(t, "KiInterruptException", "KxSwitchStackAndPlayInterrupt"),
 			onStack(m.nt(t, "KxSwitchStackAndPlayInterrupt", "KiPlayInterrupt"), otherStack, nil), m.nt(t, "KiPlayInterrupt", "KiCallInterruptServiceRoutine"),
@@ -485,6 +485,58 @@ func TestForge_StacksARM64(t *testing.T) {
 			m.nt(t, "KiArm64ExceptionVectors", "KzSynchronousException"), m.nt(t, "KzSynchronousException", "KiSynchronousException"))},
 	} {
 		t.Run(c.name, func(t *testing.T) { checkForged(t, m, "arm64", c.frames) })
+	}
+}
+
+// TestForge_SwitchFrame: a thread that waits has a KSWITCH_FRAME on top: where it
+// goes on, and its frame pointer.
+func TestForge_SwitchFrame(t *testing.T) {
+	for _, arch := range []string{"x64", "arm64"} {
+		m := newMachine(t, arch, 26100)
+		size, _ := m.images.Size("_KSWITCH_FRAME")
+		ret, _ := m.images.Field("_KSWITCH_FRAME", "Return")
+		fp, pointer := "Rbp", rbpIndex
+		if arch == "arm64" {
+			fp, pointer = "Fp", fpIndex
+		}
+		saved, _ := m.images.Field("_KSWITCH_FRAME", fp)
+		frames := []Frame{m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"), m.at(t, "ntoskrnl.exe", "SwapContext_switch")}
+		forged, err := Forge(arch, kernelStack, frames, Registers{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, at := forged.Frames[1].Registers, forged.Frames[2].Registers.SP
+		if before.SP-at != uint64(size) {
+			t.Errorf("%s: %#x bytes on top, want a KSWITCH_FRAME of %#x", arch, before.SP-at, size)
+		}
+		if v, _ := forged.Read(at + uint64(ret)); v != before.PC {
+			t.Errorf("%s: Return is %#x, want %#x", arch, v, before.PC)
+		}
+		if v, _ := forged.Read(at + uint64(saved)); v != before.R[pointer] {
+			t.Errorf("%s: %s is %#x, want %#x", arch, fp, v, before.R[pointer])
+		}
+	}
+}
+
+// TestJunk: stale return addresses lie among it, of the half of the address space
+// that the stack is in.
+func TestJunk(t *testing.T) {
+	m := newMachine(t, "x64", 19041)
+	fill := Junk(1, m.highIrqlKernel(t))
+	for _, top := range []uint64{userStack, kernelStack} {
+		stale := 0
+		for at := top - 0x2000; at < top; at += 8 {
+			v := fill(at)
+			mod, ok := m.module(mem.VA(v))
+			if ok && uint64(mod.Base)>>63 != top>>63 {
+				t.Errorf("%#x at %#x is of the other half", v, at)
+			} else if ok {
+				stale++
+			}
+		}
+		if stale < 20 || stale > 300 {
+			t.Errorf("%d stale return addresses of 1,024 words below %#x", stale, top)
+		}
 	}
 }
 

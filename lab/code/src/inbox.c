@@ -116,6 +116,11 @@ FN(Interrupter_WdfEvtInterruptDpc, 6, 1, CALL(Interrupter_DeferredWorkProcessor)
 FN(TransferRing_ProcessTransferEvent, 30, 4, INDIRECT(0x28))
 FN(Controller_D0Exit, 10, 2, IMPORT(KeDelayExecutionThread))
 FN(UsbDevice_Disable, 16, 3, IMPORT(KeWaitForSingleObject))
+#elif IMAGE_i8042prt
+ENTRY
+FN(I8042KeyboardInterruptService, 12, 3, CALL(I8xProcessCrashDump))
+FN(I8xProcessCrashDump, 8, 2, IMPORT(KeBugCheckEx))
+FN(I8042KeyboardIsrDpc, 9, 2, INDIRECT(0x20))
 #elif IMAGE_hal
 // Builds from 19041 on have the HAL in the kernel; this file forwards to it.
 FN(DriverEntry, 4, 1, )
