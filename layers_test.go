@@ -17,6 +17,7 @@ var layers = map[string]int{
 	"win":                  0,
 	"internal/le":          0,
 	"internal/corpus":      0,
+	"lab/ram":              0,
 	"lab/code":             0,
 	"lab":                  1,
 	"undname":              0,
@@ -25,6 +26,7 @@ var layers = map[string]int{
 	"internal/archive":     1,
 	"internal/cab":         1,
 	"internal/damage":      1,
+	"internal/memtest":     2,
 	"dump":                 2,
 	"pe":                   2,
 	"pdb":                  2,
@@ -33,6 +35,7 @@ var layers = map[string]int{
 	"kernel":               4,
 	"analyze":              5,
 	"render":               6,
+	"shrink":               6,
 	"cmd/bugcheck":         7,
 	"bench/agreement/logs": 6,
 	"bench/agreement":      7,
@@ -40,7 +43,10 @@ var layers = map[string]int{
 
 // standalone packages import nothing of ours, but for packages below their own
 // path.
-var standalone = map[string]bool{"report": true, "win": true, "internal/le": true, "lab": true, "lab/code": true, "undname": true, "disasm": true}
+var standalone = map[string]bool{
+	"report": true, "win": true, "internal/le": true, "undname": true, "disasm": true,
+	"lab": true, "lab/code": true, "lab/ram": true,
+}
 
 func TestLayers(t *testing.T) {
 	seen := map[string]bool{}

@@ -46,6 +46,9 @@ func collect(m *kernel.Machine) *collection {
 		f.IRQL = &irql
 	}
 	for _, mod := range m.Modules {
+		if mod.User {
+			continue
+		}
 		f.Images = append(f.Images, Image{Image: mod.Name, Module: mod.Module})
 	}
 	f.Named = m.Blocks.BrokenDriver
@@ -70,7 +73,18 @@ func (c *collection) walk() {
 		c.frames = fromFault(notCertain(c.frames))
 		c.registers = keep(c.registers, "rip", "pc", "eip")
 	}
-	c.facts.Frames = factFrames(c.frames)
+	c.facts.Frames = factFrames(kernelFrames(c.m, c.frames))
+}
+
+// kernelFrames cuts a stack where the program called the kernel: what a program
+// does crashes no Windows by itself.
+func kernelFrames(m *kernel.Machine, frames []report.Frame) []report.Frame {
+	for i, f := range frames {
+		if mod, ok := m.ModuleAt(mem.VA(f.Address)); ok && mod.User {
+			return frames[:i]
+		}
+	}
+	return frames
 }
 
 // factFrames are the frames as Judge needs them. A function that was inlined is

@@ -15,12 +15,9 @@ import (
 func Report(m *kernel.Machine, file, version string) *report.Report {
 	c := collect(m)
 	r := &report.Report{
-		Schema: report.Schema,
-		Tool:   report.Tool{Name: "bugcheck", Version: version},
-		Dump: report.Dump{
-			File: file, Kind: string(m.Kind), Architecture: string(m.Arch), SizeBytes: m.Size,
-			Truncated: m.Truncated, Comment: m.Header.Comment,
-		},
+		Schema:    report.Schema,
+		Tool:      report.Tool{Name: "bugcheck", Version: version},
+		Dump:      dumpOf(m, file),
 		System:    system(m),
 		Bugcheck:  bugcheck(&c.facts),
 		Exception: exception(&c.facts),
@@ -33,10 +30,6 @@ func Report(m *kernel.Machine, file, version string) *report.Report {
 	if len(c.registers) > 0 {
 		r.Context = &report.Context{Kind: c.facts.Context.Kind, Address: report.Hex(c.facts.Context.Address)}
 	}
-	if a := m.Header.Attributes; a != nil {
-		attributes := report.Hex32(*a)
-		r.Dump.Attributes = &attributes
-	}
 	if m.Truncated {
 		r.Verdict.NextSteps = append([]report.Text{report.T("The dump is cut off: copy it again, whole, and ask once more; what is said here rests on what is left of it.")}, r.Verdict.NextSteps...)
 	}
@@ -48,6 +41,19 @@ func Report(m *kernel.Machine, file, version string) *report.Report {
 		userReport(m, c, r)
 	}
 	return r
+}
+
+// dumpOf describes the file.
+func dumpOf(m *kernel.Machine, file string) report.Dump {
+	d := report.Dump{
+		File: file, Kind: string(m.Kind), Architecture: string(m.Arch), SizeBytes: m.Size,
+		Truncated: m.Truncated, Comment: m.Header.Comment,
+	}
+	if a := m.Header.Attributes; a != nil {
+		attributes := report.Hex32(*a)
+		d.Attributes = &attributes
+	}
+	return d
 }
 
 // shownScans is how many scanned frames a report shows: behind the first few
@@ -198,10 +204,13 @@ func pressure(m *kernel.Machine, r *report.Report) {
 }
 
 func modules(m *kernel.Machine, r *report.Report) {
-	for _, mod := range m.Modules {
+	for i, mod := range m.Modules {
+		if mod.User { // the program's own
+			continue
+		}
 		out := report.Module{
 			Image: mod.Name, Module: mod.Module, Path: mod.Path, Base: report.Hex(mod.Base), Size: mod.Size,
-			Timestamp: report.Hex32(mod.Timestamp), Version: imageVersion(m.SymbolsOf(mod.Name)), Symbols: symbolsWord(m.SymbolsOf(mod.Name)),
+			Timestamp: report.Hex32(mod.Timestamp), Version: m.VersionOf(i), Symbols: symbolsWord(m.SymbolsOf(mod.Name)),
 		}
 		if o := owner(mod.Name); o != "" {
 			third := o != "microsoft"

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"bugcheck/kernel"
-	"bugcheck/pe"
 	"bugcheck/report"
 	"bugcheck/symbols"
 )
@@ -138,16 +137,4 @@ func symbolsWord(found *symbols.Module) string {
 		return report.SymbolsNone
 	}
 	return found.Status()
-}
-
-// imageVersion is the file version of an image that was found; "" if it has none.
-func imageVersion(found *symbols.Module) string {
-	if found == nil || found.Image == nil {
-		return ""
-	}
-	v, err := found.Image.Version()
-	if err != nil || v.File == (pe.VersionNumber{}) {
-		return ""
-	}
-	return v.File.String()
 }

@@ -56,13 +56,33 @@ type File struct {
 	Header    Header
 	Context   []byte           // CONTEXT of the processor that called KeBugCheckEx; nil if cut off
 	Exception *ExceptionRecord // the header's record: the breakpoint in KeBugCheckEx, rarely the fault
-	Memory    *mem.Ranges      // what was captured of virtual memory
+	Memory    mem.Reader       // what was captured of virtual memory; of a whole-memory dump, the space at Header.DirectoryTable
+	Runs      []mem.Range      // the same as runs, by rising address; nil for whole-memory dumps
 	Drivers   []Driver         // in load order; the kernel is the first
 	Unloaded  []Unloaded       // drivers unloaded before the crash, newest first
 	Blocks    Blocks
 	Tagged    []Tagged
 	User      *User         // a user-mode minidump's own; nil for kernel dumps
 	Notes     []report.Note // what was damaged or missing
+
+	// Of whole-memory dumps: full, kernel, active, automatic, live.
+	Physical      mem.PhysicalReader // nil for small dumps and user-mode minidumps
+	Paging        mem.Paging         // how the machine's page tables are read
+	Pages         uint64             // of 4 KiB that the file holds
+	PhysicalPages uint64             // of the machine, where the header says; else 0
+
+	pages pageMap
+	head  []byte // the header, as it stands in the file
+}
+
+// Head is the dump's header as it stands in the file: a DUMP_HEADER64 or a
+// DUMP_HEADER; nil for user-mode minidumps. The caller must not change it.
+func (f *File) Head() []byte { return f.head }
+
+// setRuns makes runs of captured memory the file's Memory.
+func (f *File) setRuns(r io.ReaderAt, runs []mem.Range) {
+	m := mem.NewRanges(r, f.Size, runs)
+	f.Memory, f.Runs = m, m.Runs()
 }
 
 // Header is what DUMP_HEADER says; zero values and nil stand for fields that Windows did not fill.
@@ -174,6 +194,8 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 		return open64(r, size, head)
 	case what.User:
 		return openMinidump(r, size, head)
+	case isELFCore(head):
+		return openELF(r, size, head)
 	}
 	return nil, &FormatError{What: what.Text}
 }

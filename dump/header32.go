@@ -13,18 +13,25 @@ const header32Size = 0x1000
 // Win32/System/Diagnostics/Debug; dt nt!_DUMP_HEADER of a 32-bit kernel).
 // head holds at least header32Size bytes.
 func open32(r io.ReaderAt, size int64, head []byte) (*File, error) {
-	f := &File{Size: size, Arch: X86, Memory: mem.NewRanges(r, size, nil)}
-	f.Header = header32(head)
-	f.Kind = kind(f.Header.DumpType, f.Header.Attributes)
-	f.Context = head[0x320 : 0x320+1200]
-	f.Exception = f.Arch.exceptionRecord(head[0x7d0 : 0x7d0+ExceptionRecord32Size])
-	f.checkHeader()
+	f := newFile32(size, head)
 	if f.Kind == Triage {
 		f.readTriage(r, head, header32Size)
 	} else {
-		f.noteHeaderOnly()
+		f.readWhole(r, head)
 	}
 	return f, nil
+}
+
+// newFile32 decodes what stands in the header alone.
+func newFile32(size int64, head []byte) *File {
+	f := &File{Size: size, Arch: X86, Memory: &mem.Ranges{}}
+	f.head = head[:header32Size:header32Size]
+	f.Header = header32(head)
+	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header32Size:])
+	f.Context = head[0x320 : 0x320+1200]
+	f.Exception = f.Arch.exceptionRecord(head[0x7d0 : 0x7d0+ExceptionRecord32Size])
+	f.checkHeader()
+	return f
 }
 
 func header32(b []byte) Header {

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"bytes"
 	"io"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 	attrKernelTriage = 0x8
 	attrLive         = 0x10
 	attrOffline      = 0x20
+	attrFiltered     = 0x40
 	attrEarlyBoot    = 0x80
 	attrEncrypted    = 0x100
 	attrDecrypted    = 0x200
@@ -30,26 +32,29 @@ const (
 // microsoft/windows-rs Win32/System/Diagnostics/Debug). head holds at least
 // header64Size bytes.
 func open64(r io.ReaderAt, size int64, head []byte) (*File, error) {
-	f := &File{Size: size, Arch: arch(le.U32(head, 0x30)), Memory: mem.NewRanges(r, size, nil)}
-	if f.Arch == "" {
-		f.Arch = X64
-		f.note("header", "The machine type 0x%x is not known; x64 is assumed.", le.U32(head, 0x30))
-	}
-	f.Header = header64(head)
-	f.Kind = kind(f.Header.DumpType, f.Header.Attributes)
-	f.Context = head[0x348 : 0x348+3000]
-	f.Exception = f.Arch.exceptionRecord(head[0xf00:0xf98])
-	f.checkHeader()
+	f := newFile64(size, head)
 	if f.Kind == Triage {
 		f.readTriage(r, head, header64Size)
 	} else {
-		f.noteHeaderOnly()
+		f.readWhole(r, head)
 	}
 	return f, nil
 }
 
-func (f *File) noteHeaderOnly() {
-	f.note("memory", "Of this kind of dump only the header is read: stop code, parameters and times, but no drivers and no stacks.")
+// newFile64 decodes what stands in the header alone.
+func newFile64(size int64, head []byte) *File {
+	f := &File{Size: size, Arch: arch(le.U32(head, 0x30)), Memory: &mem.Ranges{}}
+	if f.Arch == "" {
+		f.Arch = X64
+		f.note("header", "The machine type 0x%x is not known; x64 is assumed.", le.U32(head, 0x30))
+	}
+	f.head = head[:header64Size:header64Size]
+	f.Header = header64(head)
+	f.Kind = kind(f.Header.DumpType, f.Header.Attributes, head[header64Size:])
+	f.Context = head[0x348 : 0x348+3000]
+	f.Exception = f.Arch.exceptionRecord(head[0xf00:0xf98])
+	f.checkHeader()
+	return f
 }
 
 // headerLayout says where a header keeps CONTEXT and exception record, bytes.
@@ -141,19 +146,23 @@ func text(b []byte) string {
 	return win.ASCII(b)
 }
 
-// kind maps DumpType (DUMP_TYPE_* in rekall's and kdmp-parser-rs's tables).
-func kind(dumpType uint32, attributes *uint32) Kind {
-	if attributes != nil && *attributes&attrLive != 0 {
+// kind maps DumpType: up to 7 by the names of DUMP_TYPE in the Windows SDK's
+// mindumpdef.h, above by kdmp-parser-rs. map8 is what stands behind the header: a
+// bitmap of all memory is FDMP, and the attribute tells that it was filtered. An
+// automatic dump is written as DUMP_TYPE_BITMAP_KERNEL too; nothing tells it from
+// a kernel dump.
+func kind(dumpType uint32, attributes *uint32, map8 []byte) Kind {
+	has := func(bit uint32) bool { return attributes != nil && *attributes&bit != 0 }
+	switch {
+	case has(attrLive):
 		return Live
-	}
-	switch dumpType {
-	case 4:
+	case dumpType == 4:
 		return Triage
-	case 1, 0xa:
+	case dumpType == 1, dumpType == 0xa, dumpType == 5 && bytes.HasPrefix(map8, []byte("FDMP")) && !has(attrFiltered):
 		return Full
-	case 5, 9:
+	case dumpType == 5, dumpType == 9:
 		return Active
-	case 6, 7:
+	case dumpType == 7:
 		return Automatic
 	}
 	return Kernel

@@ -85,8 +85,8 @@ func TestOpen_HostileCounts(t *testing.T) {
 				t.Errorf("no note names %s: %v", where, f.Notes)
 			}
 		}
-		if len(f.Drivers) > 4096 || len(f.Unloaded) > 1024 || len(f.Memory.Runs()) > 1<<16+1 {
-			t.Errorf("%d drivers, %d unloaded, %d runs", len(f.Drivers), len(f.Unloaded), len(f.Memory.Runs()))
+		if len(f.Drivers) > 4096 || len(f.Unloaded) > 1024 || len(f.Runs) > 1<<16+1 {
+			t.Errorf("%d drivers, %d unloaded, %d runs", len(f.Drivers), len(f.Unloaded), len(f.Runs))
 		}
 	})
 }

@@ -137,14 +137,14 @@ func TestOpen_ReadError(t *testing.T) {
 	}
 }
 
-// DumpType and Attributes say what kind it is; of other kinds than triage only
-// the header is read.
+// DumpType and Attributes say what kind it is. A map of physical pages does not
+// stand behind these headers: a note says so.
 func TestOpen_Kinds(t *testing.T) {
 	for _, tt := range []struct {
 		dumpType, attributes uint32
 		want                 dump.Kind
 	}{
-		{1, 0, dump.Full}, {2, 0, dump.Kernel}, {4, 8, dump.Triage}, {5, 0, dump.Active}, {6, 0, dump.Automatic},
+		{1, 0, dump.Full}, {2, 0, dump.Kernel}, {4, 8, dump.Triage}, {5, 0, dump.Active}, {6, 0, dump.Kernel},
 		{7, 0, dump.Automatic}, {9, 0, dump.Active}, {0xa, 0, dump.Full}, {2, 0x10, dump.Live}, {0xffff, 0, dump.Kernel},
 	} {
 		file := labBytes(t, lab.HighIRQLKernel(lab.Windows26100))

@@ -132,14 +132,14 @@ func walk(tb testing.TB, f *dump.File) {
 	if f.Truncated && len(f.Notes) == 0 {
 		tb.Error("the file is truncated, and no note says where")
 	}
-	walkMemory(tb, f.Memory)
+	walkMemory(tb, f.Memory, f.Runs)
 }
 
 // walkMemory reads the start and the end of every captured run.
-func walkMemory(tb testing.TB, m *mem.Ranges) {
+func walkMemory(tb testing.TB, m mem.Reader, runs []mem.Range) {
 	tb.Helper()
 	p, last := make([]byte, 64), mem.VA(0)
-	for _, r := range m.Runs() {
+	for _, r := range runs {
 		if r.Address < last || r.End() <= r.Address {
 			tb.Fatalf("run %v of %d bytes behind one at %v: not in order", r.Address, r.Size, last)
 		}

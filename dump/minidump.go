@@ -225,7 +225,7 @@ func openMinidump(r io.ReaderAt, size int64, head []byte) (*File, error) {
 		return nil, &FormatError{What: fmt.Sprintf("a user-mode minidump cut inside its header: %d of %d bytes", len(head), minidumpHeaderSize)}
 	}
 	u := &User{Flags: le.U64(head, 0x18), file: r, size: size}
-	d := &minidump{File: &File{Kind: Minidump, Size: size, Memory: mem.NewRanges(r, size, nil), User: u}, u: u, streams: map[uint32]Location{}, texts: minTexts + 4*size}
+	d := &minidump{File: &File{Kind: Minidump, Size: size, Memory: &mem.Ranges{}, User: u}, u: u, streams: map[uint32]Location{}, texts: minTexts + 4*size}
 	d.Header.Time = unixTime(le.U32(head, 0x14))
 	d.readDirectory(le.U32(head, 0xc), le.U32(head, 0x8))
 	if err := d.readSystem(); err != nil {

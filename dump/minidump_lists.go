@@ -120,7 +120,7 @@ func (d *minidump) readMemory() {
 		d.Truncated = true
 		d.note("memory", "%d of %d captured stretches lie past the end of the file.", lost, len(runs))
 	}
-	d.Memory = mem.NewRanges(d.u.file, d.Size, distinct(runs))
+	d.setRuns(d.u.file, distinct(runs))
 }
 
 // memory64 decodes MINIDUMP_MEMORY64_LIST: a count, the place of the first run,

@@ -49,6 +49,10 @@ func (f *File) readTagged(r io.ReaderAt, at int64) {
 		block := Tagged{GUID: win.GUID(head[4:20])}
 		length, before, after := int64(le.U32(head[:], 20)), int64(le.U32(head[:], 24)), int64(le.U32(head[:], 28))
 		start := at + size + before
+		if length > maxSection {
+			f.note("tagged data", "Block %s of 0x%x bytes is too long; what follows is not read.", block.GUID, length)
+			return
+		}
 		if start+length > f.Size {
 			f.Truncated = true
 			f.note("tagged data", "The file ends inside block %s; what follows is missing.", block.GUID)

@@ -94,7 +94,7 @@ func (f *File) readTriage(r io.ReaderAt, head []byte, at int) {
 	f.Blocks.Stack = f.section(r, "stack", uint64(t.stack), min(uint64(t.stackSize), maxSection))
 	f.Blocks.StackTop = mem.VA(t.stackTop)
 	f.Blocks.Memory = memoryFigures(f.section(r, "memory figures", uint64(t.mm), mmSize64))
-	f.Memory = mem.NewRanges(r, f.Size, f.ranges(r, t))
+	f.setRuns(r, f.ranges(r, t))
 	f.readTagged(r, int64(t.end))
 }
 

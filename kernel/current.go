@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"strings"
+	"time"
 
 	"bugcheck/dump"
 	"bugcheck/internal/le"
@@ -10,12 +11,28 @@ import (
 	"bugcheck/win"
 )
 
-// Process is the one that was current on the processor that crashed.
+// Process is one of the machine's. A small dump has the one that was current on the
+// processor that crashed, and of it what stands before Path.
 type Process struct {
 	Address mem.VA // of the EPROCESS; zero if not known
-	Name    string // EPROCESS.ImageFileName: at most 15 characters
+	Name    string // EPROCESS.ImageFileName: at most 15 characters; of whole memory the file's whole name
 	PID     *uint64
 	Trust   string // report.Recorded, or report.Guessed when the layout is not known
+
+	Path            string // \Device\HarddiskVolume3\Windows\explorer.exe; "" if not known
+	CommandLine     string // "" where its user memory is not in the dump
+	Parent          *uint64
+	Session         *uint32 // nil: none, or not known
+	WOW64           bool    // a 32-bit program on a 64-bit machine
+	Created, Exited time.Time
+	ExitStatus      *uint32 // of one that ended
+	Threads         *uint32
+	Handles         *uint32
+	// Memory in bytes.
+	WorkingSet, PeakWorkingSet, PrivateWorkingSet *uint64
+	Commit, PeakCommit, VirtualSize               *uint64
+	KernelTime, UserTime                          time.Duration
+	DirectoryTable                                mem.PA // KPROCESS.DirectoryTableBase
 }
 
 // imageFileNameLen is the length of EPROCESS.ImageFileName.
@@ -37,7 +54,22 @@ func (m *Machine) Process() (Process, bool) {
 	if p.PID == nil {
 		p.PID = field64(m.Blocks.Thread, m.layout.cid, m.Arch) // CLIENT_ID.UniqueProcess
 	}
+	if m.whole() && p.Address != 0 {
+		p = m.withWhole(p)
+	}
 	return p, p.Name != ""
+}
+
+// withWhole adds to a process what only whole memory holds.
+func (m *Machine) withWhole(p Process) Process {
+	all, _ := m.ProcessAt(p.Address) // as far as it is there
+	if all.Name == "" || p.Trust == report.Guessed {
+		all.Name, all.Trust = longName(p.Name, all.Path), p.Trust
+	}
+	if all.PID == nil {
+		all.PID = p.PID
+	}
+	return all
 }
 
 // guessProcessName looks for ImageFileName where the fields before it put it on
@@ -79,10 +111,28 @@ func (m *Machine) processAddress() mem.VA {
 	return 0
 }
 
-// Thread is the one that was current on the processor that crashed.
+// Thread is one of the machine's. Of the current one a small dump holds Address and
+// ID.
 type Thread struct {
 	Address mem.VA // of the ETHREAD; zero if not known
 	ID      *uint64
+
+	Process                mem.VA // EPROCESS
+	Name                   string // that the program gave it; ""
+	State                  ThreadState
+	WaitReason             string        // a word of KWAIT_REASON; "" unless it waits
+	Waited                 time.Duration // since then; zero: not known
+	Priority, BasePriority int8
+	NextProcessor          *uint32 // where it runs or ran last
+	KernelTime, UserTime   time.Duration
+	Switches               *uint32 // how often it was switched to
+	Created, Exited        time.Time
+	ExitStatus             *uint32 // of one that ended
+	Start, Win32Start      mem.VA  // where the kernel and where the program let it begin
+	TEB                    mem.VA
+	StackLimit, StackBase  mem.VA // of its stack in the kernel
+	KernelStack            mem.VA // the stack pointer while it does not run
+	TrapFrame              mem.VA // of its last entry into the kernel; zero: none
 }
 
 // Thread returns the current thread; false if the dump holds nothing of it.
@@ -127,21 +177,49 @@ func (m *Machine) StackLimits() (low, high mem.VA, ok bool) {
 	return mem.VA(*limit), base, true
 }
 
-// Processor is the one that crashed.
+// Processor is one of the machine's. A small dump holds one, and of it what stands
+// before Address.
 type Processor struct {
 	Number                  *uint32
 	Vendor                  string // GenuineIntel, AuthenticAMD
 	Family, Model, Stepping uint16
 	MHz                     uint32
+
+	Address                        mem.VA // of the KPRCB
+	Crashed                        bool   // it called KeBugCheckEx
+	Thread, NextThread, IdleThread mem.VA // KTHREADs: what runs, what will run, what runs when nothing else does
+	IRQL                           *uint8 // KPRCB.DebuggerSavedIRQL
+	Registers                      report.Registers
+	Stacks                         []StackRange
+	DPCs                           []DPCQueue // normal, threaded
+	DPCActive                      bool       // a DPC runs
+	DPCRoutine                     mem.VA     // which; zero: not known
+	Watchdog                       DPCWatchdog
+	// Time spent since the start of Windows; zero: not known.
+	KernelTime, UserTime, DPCTime, InterruptTime time.Duration
+	Interrupts, ContextSwitches                  *uint32
 }
 
-// Processor reads the KPRCB; what it does not hold stays empty.
+// DPCWatchdog is how long DPCs have run, and when stop code 0x133 follows; zero:
+// not known.
+type DPCWatchdog struct {
+	Running, RunningLimit time.Duration // of the DPC that runs
+	Total, TotalLimit     time.Duration // at DISPATCH_LEVEL or above
+}
+
+// Processor reads the KPRCB of the processor that crashed; what it does not hold
+// stays empty.
 func (m *Machine) Processor() Processor {
 	if m.User != nil {
 		return m.userProcessor()
 	}
+	return m.processor(m.object(m.Blocks.PRCB))
+}
+
+// processor is what a KPRCB of any dump says.
+func (m *Machine) processor(prcb object) Processor {
 	var p Processor
-	b, l := m.Blocks.PRCB, m.layout
+	b, l := prcb.b, m.layout
 	if at := l.number; at >= 0 && at+4 <= len(b) {
 		if n := le.U32(b, at); n < 4096 {
 			p.Number = &n
@@ -162,11 +240,13 @@ func (m *Machine) Processor() Processor {
 	return p
 }
 
+const maxIRQL = 15
+
 // IRQL is the one at which KeBugCheckEx was called, KPRCB.DebuggerSavedIRQL;
 // false if this kernel's layout is not known.
 func (m *Machine) IRQL() (uint8, bool) {
 	at := m.layout.savedIRQL
-	if at < 0 || at >= len(m.Blocks.PRCB) || m.Blocks.PRCB[at] > 15 {
+	if at < 0 || at >= len(m.Blocks.PRCB) || m.Blocks.PRCB[at] > maxIRQL {
 		return 0, false
 	}
 	return m.Blocks.PRCB[at], true

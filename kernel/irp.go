@@ -22,8 +22,8 @@ const (
 	stackLocationSize      = 0x48
 	stackLocationPowerType = 0x10 // Parameters.Power.Type
 	stackLocationDevice    = 0x28
-	deviceType             = 3 // IO_TYPE_DEVICE
-	deviceDriver           = 0x8
+	deviceType             = 3   // IO_TYPE_DEVICE
+	deviceDriver           = 0x8 // DriverObject
 	deviceExtension        = 0x138
 	extensionNode          = 0x28
 	driverStart            = 0x18
@@ -119,6 +119,8 @@ func (m *Machine) PowerIRPs(va mem.VA) ([]PowerIRP, error) {
 // Device is a device object and what it belongs to.
 type Device struct {
 	Address           mem.VA
+	Name              string // in the object manager's namespace: \Device\Video0; "": none
+	Object            mem.VA // DRIVER_OBJECT of its driver
 	Driver            string // image; "" if not in the dump
 	Service, Instance string // of the device node, for a physical device
 }
@@ -131,6 +133,8 @@ func (m *Machine) DeviceObject(va mem.VA) (Device, error) {
 	if d.Driver, err = m.deviceDriver(va); mem.IsMissing(err) && d.Driver == "" {
 		return d, err
 	}
+	d.Object, _ = mem.ReadVA(m.Memory, va+deviceDriver)
+	d.Name, _ = m.ObjectPath(va) // most devices have none
 	if extension, errExtension := mem.ReadVA(m.Memory, va+deviceExtension); errExtension == nil {
 		d.Service, d.Instance = m.deviceNode(extension)
 	}

@@ -120,7 +120,7 @@ func TestIRP(t *testing.T) {
 		if got, err := m.IRP(irpAt); err != nil || got != want {
 			t.Errorf("%v: IRP = %+v, %v; want %+v", b, got, err, want)
 		}
-		wantDevice := kernel.Device{Address: deviceAt, Driver: "storport.sys", Service: "storahci",
+		wantDevice := kernel.Device{Address: deviceAt, Object: driverAt, Driver: "storport.sys", Service: "storahci",
 			Instance: `PCI\VEN_8086&DEV_0000\3&11583659&0&B8`}
 		if got, err := m.DeviceObject(deviceAt); err != nil || got != wantDevice {
 			t.Errorf("%v: DeviceObject = %+v, %v; want %+v", b, got, err, wantDevice)
@@ -170,7 +170,7 @@ func TestIRP_WrongType(t *testing.T) {
 func TestDeviceObject_Unnamed(t *testing.T) {
 	d := without(without(ioMachine(lab.Windows19041), nodeAt), driverAt)
 	d.Blocks = append(d.Blocks, driverBlock(driverAt, deviceAt, 0xfffff80000001000))
-	if got, err := open(t, d).DeviceObject(deviceAt); err != nil || got != (kernel.Device{Address: deviceAt}) {
+	if got, err := open(t, d).DeviceObject(deviceAt); err != nil || got != (kernel.Device{Address: deviceAt, Object: driverAt}) {
 		t.Errorf("DeviceObject = %+v, %v; want no names and no error", got, err)
 	}
 }
@@ -270,7 +270,7 @@ func TestDeviceObject_LongString(t *testing.T) {
 			putUnicodeString(d.Blocks[i].Data[0x28:], 0xffff, textAt)
 		}
 	}
-	want := kernel.Device{Address: deviceAt, Driver: "storport.sys", Service: "storahci"}
+	want := kernel.Device{Address: deviceAt, Object: driverAt, Driver: "storport.sys", Service: "storahci"}
 	if got, err := open(t, d).DeviceObject(deviceAt); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("DeviceObject = %+v, %v; want %+v", got, err, want)
 	}

@@ -103,13 +103,23 @@ func (l *layout) fromTable(key layoutKey, prcb int, f *dump.File) {
 	}
 }
 
-// fromTypes takes over what the kernel's own symbols say; it goes before table and
-// debugger data block.
-func (l *layout) fromTypes(nt *symbols.Module) {
-	for _, f := range []struct {
-		to               *int
-		structure, field string
-	}{
+// complete fills in what neither row nor block had from the table of structures.
+func (l *layout) complete(m *Machine) {
+	for _, f := range l.fields() {
+		if *f.to < 0 {
+			*f.to = m.Field(f.structure, f.field)
+		}
+	}
+}
+
+// layoutField is one of the layout's, by its name in the kernel's structures.
+type layoutField struct {
+	to               *int
+	structure, field string
+}
+
+func (l *layout) fields() []layoutField {
+	return []layoutField{
 		{&l.imageFileName, "_EPROCESS", "ImageFileName"},
 		{&l.uniqueProcessID, "_EPROCESS", "UniqueProcessId"},
 		{&l.parentCID, "_EPROCESS", "InheritedFromUniqueProcessId"},
@@ -123,7 +133,13 @@ func (l *layout) fromTypes(nt *symbols.Module) {
 		{&l.cpuType, "_KPRCB", "CpuType"},
 		{&l.vendor, "_KPRCB", "VendorString"},
 		{&l.number, "_KPRCB", "Number"},
-	} {
+	}
+}
+
+// fromTypes takes over what the kernel's own symbols say; it goes before table and
+// debugger data block.
+func (l *layout) fromTypes(nt *symbols.Module) {
+	for _, f := range l.fields() {
 		if at, ok := nt.Field(f.structure, f.field); ok {
 			*f.to = int(at)
 		}

@@ -13,6 +13,7 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/le"
 	"bugcheck/mem"
+	"bugcheck/pe"
 	"bugcheck/symbols"
 )
 
@@ -25,6 +26,13 @@ type Machine struct {
 	byBase     []int             // indexes of Modules by rising base
 	symbols    []*symbols.Module // as Modules; nil: not looked for
 	layout     layout
+	structures structures
+	// Of whole memory.
+	kernelBase  mem.VA
+	images      []*pe.File   // as Modules, as they lie in memory; nil: the headers are not there
+	processorAt mem.VA       // the KPRCB of the processor that crashed
+	stacks      []StackRange // of that processor and its thread
+	otherStacks []stackPart  // words of those that the stack pointer does not lie on
 	// kernelData is a stretch of the kernel image that holds variables, not code.
 	kernelData Span
 }
@@ -33,27 +41,55 @@ type Machine struct {
 type Module struct {
 	dump.Driver
 	Module string // the debugger's name: nt, amdppm
+	User   bool   // whole memory: it is the current program's, not the kernel's
 }
 
 // Open prepares a dump for questions. It never fails: what is missing shows in
-// the answers.
+// the answers, and of whole memory in the machine's own notes.
 func Open(f *dump.File) *Machine {
-	m := &Machine{File: f, layout: findLayout(f)}
-	for i, d := range f.Drivers {
+	m := &Machine{File: f}
+	if m.whole() {
+		m.readWhole()
+	}
+	m.structures.findLayouts(m.File)
+	m.layout = findLayout(m.File)
+	m.structures.add(m.layout.fields())
+	m.addModules()
+	if m.whole() {
+		m.readCurrent()
+		m.readUserModules()
+		m.checkBugCheck()
+	}
+	m.sortModules()
+	m.layout.complete(m)
+	if m.whole() {
+		m.probeLayouts()
+	}
+	m.kernelData = m.findKernelData()
+	return m
+}
+
+// addModules names the drivers of the dump.
+func (m *Machine) addModules() {
+	for i, d := range m.Drivers {
 		name := ModuleName(d.Name)
-		if f.User != nil {
+		if m.User != nil {
 			name = userModuleName(d.Name)
 		} else if i == 0 {
 			name = "nt"
 		}
 		m.Modules = append(m.Modules, Module{Driver: d, Module: name})
-		m.byBase = append(m.byBase, i)
+	}
+}
+
+func (m *Machine) sortModules() {
+	m.byBase = make([]int, len(m.Modules))
+	for i := range m.byBase {
+		m.byBase[i] = i
 	}
 	sort.SliceStable(m.byBase, func(i, j int) bool {
 		return m.Modules[m.byBase[i]].Base < m.Modules[m.byBase[j]].Base
 	})
-	m.kernelData = m.findKernelData()
-	return m
 }
 
 // findKernelData takes from the debugger data block where the kernel's variables
@@ -137,9 +173,5 @@ func (m *Machine) UnloadedAt(va mem.VA) (dump.Unloaded, bool) {
 
 // pointer reads a pointer of the machine's width.
 func (m *Machine) pointer(va mem.VA) (mem.VA, error) {
-	if m.Arch == dump.X86 {
-		v, err := mem.ReadU32(m.Memory, va)
-		return mem.VA(v), err
-	}
-	return mem.ReadVA(m.Memory, va)
+	return m.pointerIn(m.Memory, va)
 }

@@ -69,32 +69,31 @@ func (m *Machine) decode(b []byte, fields []field) report.Registers {
 	return regs
 }
 
-// HeaderRegisters are those of the dump header's CONTEXT: the processor inside
-// KeBugCheckEx. Nil if the header is cut.
-func (m *Machine) HeaderRegisters() report.Registers {
+// decodeContext decodes the CONTEXT that b begins with; nil if b is shorter.
+func (m *Machine) decodeContext(b []byte) report.Registers {
 	fields, size := m.contextFields()
-	if len(m.Context) < size {
+	if len(b) < size {
 		return nil
-	}
-	regs := m.decode(m.Context, fields)
-	if m.Arch == dump.X64 {
-		regs = append(regs, report.Register{Name: "efl", Value: uint64(le.U32(m.Context, 0x44))})
-	}
-	return regs
-}
-
-// ContextAt reads a CONTEXT from memory.
-func (m *Machine) ContextAt(va mem.VA) (report.Registers, error) {
-	fields, size := m.contextFields()
-	b, err := mem.Read(m.Memory, va, size)
-	if err != nil {
-		return nil, fmt.Errorf("context at %v: %w", va, err)
 	}
 	regs := m.decode(b, fields)
 	if m.Arch == dump.X64 {
 		regs = append(regs, report.Register{Name: "efl", Value: uint64(le.U32(b, 0x44))})
 	}
-	return regs, nil
+	return regs
+}
+
+// HeaderRegisters are those of the dump header's CONTEXT: the processor inside
+// KeBugCheckEx. Nil if the header is cut.
+func (m *Machine) HeaderRegisters() report.Registers { return m.decodeContext(m.Context) }
+
+// ContextAt reads a CONTEXT from memory.
+func (m *Machine) ContextAt(va mem.VA) (report.Registers, error) {
+	_, size := m.contextFields()
+	b, err := mem.Read(m.Memory, va, size)
+	if err != nil {
+		return nil, fmt.Errorf("context at %v: %w", va, err)
+	}
+	return m.decodeContext(b), nil
 }
 
 // ExceptionRecordAt reads an EXCEPTION_RECORD from memory.

@@ -28,7 +28,11 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 	if !okPC || !okSP || pc == 0 {
 		return nil
 	}
-	w, start := m.walker(skip), m.unwindRegisters(regs)
+	return m.frames(m.unwindRegisters(regs), m.walker(skip))
+}
+
+// frames lists the frame of start and its callers.
+func (m *Machine) frames(start unwind.Registers, w *unwind.Walker) []report.Frame {
 	var frames []report.Frame
 	if caller, ok := m.untouched(start); ok {
 		frames = m.describe(frames, unwind.Frame{PC: start.PC(), SP: start.SP(), Registers: start, Trust: report.TrustContext})
@@ -44,15 +48,24 @@ func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
 	return frames
 }
 
-// walker finds callers, over the structures in skip.
+// walker finds callers on the stacks of the processor that crashed, over the
+// structures in skip.
 func (m *Machine) walker(skip []Span) *unwind.Walker {
-	w := &unwind.Walker{Stack: stackReader{m.Memory, skip}, Modules: m.unwindModule, Plausible: m.mayReturnTo}
-	if base, ok := m.stackBase(); ok {
+	stacks := m.stacks
+	if base, ok := m.stackBase(); ok && len(stacks) == 0 {
 		low, _, known := m.StackLimits()
 		if !known {
 			low = base - min(base, maxStack)
 		}
-		w.Stacks = []unwind.Range{{Start: low, End: base}}
+		stacks = []StackRange{{StackThread, low, base}}
+	}
+	return m.walkerOn(stacks, stackReader{m.Memory, skip})
+}
+
+func (m *Machine) walkerOn(stacks []StackRange, memory mem.Reader) *unwind.Walker {
+	w := &unwind.Walker{Stack: memory, Modules: m.unwindModule, Plausible: m.mayReturnTo}
+	for _, s := range stacks {
+		w.Stacks = append(w.Stacks, unwind.Range{Start: s.Start, End: s.End})
 	}
 	return w
 }
@@ -69,12 +82,9 @@ func (m *Machine) unwindModule(va mem.VA) (unwind.Module, bool) {
 	if !ok {
 		return unwind.Module{}, false
 	}
-	mod := unwind.Module{Base: m.Modules[i].Base}
-	if s := m.Symbols(i); s != nil {
-		mod.Image = s.Image
-		if s.PDB != nil {
-			mod.Frames = s.PDB
-		}
+	mod := unwind.Module{Base: m.Modules[i].Base, Image: m.image(i)}
+	if s := m.Symbols(i); s != nil && s.PDB != nil {
+		mod.Frames = s.PDB
 	}
 	return mod, true
 }
@@ -189,6 +199,9 @@ func (m *Machine) mayReturnTo(va mem.VA) bool {
 		return false
 	}
 	mod := m.Modules[i]
+	if mod.User { // the kernel enters a program and leaves it by trap frames alone
+		return false
+	}
 	if va >= m.kernelData.Start && va < m.kernelData.End {
 		return false
 	}
@@ -208,11 +221,11 @@ const executable = 0x20000000
 // mayExecute reports that nothing is known against running the code at an address:
 // it lies in a section of its image that holds code, where the image is at hand.
 func (m *Machine) mayExecute(va mem.VA, index int) bool {
-	found := m.Symbols(index)
-	if found == nil || found.Image == nil {
+	image := m.image(index)
+	if image == nil {
 		return true
 	}
-	sections, err := found.Image.Sections()
+	sections, err := image.Sections()
 	rva := pe.RVA(va - m.Modules[index].Base)
 	for _, s := range sections {
 		if rva >= s.RVA && rva-s.RVA < pe.RVA(s.VirtualSize) {
@@ -230,10 +243,10 @@ func (m *Machine) codeBefore(va mem.VA, index int) ([]byte, bool) {
 	if _, err := m.Memory.ReadAt(b, at); err == nil {
 		return b, true
 	}
-	s := m.Symbols(index)
-	if s == nil || s.Image == nil {
+	image := m.image(index)
+	if image == nil {
 		return nil, false
 	}
-	_, err := s.Image.ReadAt(b, pe.RVA(at-m.Modules[index].Base))
+	_, err := image.ReadAt(b, pe.RVA(at-m.Modules[index].Base))
 	return b, err == nil
 }

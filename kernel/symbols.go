@@ -44,6 +44,8 @@ func (m *Machine) kernelSymbols(finder *symbols.Finder) {
 		m.symbols[0] = nt
 	}
 	m.layout.fromTypes(nt)
+	m.structures.types = nt
+	m.readBrokenDriver()
 }
 
 // Wanted identifies the module with an index.
@@ -100,16 +102,8 @@ func (m *Machine) Involved() []int {
 	for _, r := range m.HeaderRegisters() {
 		mark(mem.VA(r.Value))
 	}
-	width, stack := m.Arch.PointerSize(), m.Blocks.Stack
-	if m.User != nil {
-		stack = m.userStack()
-	}
-	for at := 0; at+width <= len(stack); at += width {
-		word := *field64(stack, at, m.Arch)
-		if m.Arch == dump.ARM64 {
-			word = unwind.StripARM64(word) // return addresses may be signed
-		}
-		mark(mem.VA(word))
+	for _, part := range m.stackParts() {
+		m.eachWord(part.b, mark)
 	}
 	var list []int
 	for i, yes := range in {
@@ -118,6 +112,18 @@ func (m *Machine) Involved() []int {
 		}
 	}
 	return list
+}
+
+// eachWord passes on the words of a stack, as return addresses.
+func (m *Machine) eachWord(stack []byte, yield func(mem.VA)) {
+	width := m.Arch.PointerSize()
+	for at := 0; at+width <= len(stack); at += width {
+		word := *field64(stack, at, m.Arch)
+		if m.Arch == dump.ARM64 {
+			word = unwind.StripARM64(word) // return addresses may be signed
+		}
+		yield(mem.VA(word))
+	}
 }
 
 // imageAt is the memory of the machine as an image's.
@@ -133,12 +139,10 @@ func (r imageAt) ReadAt(p []byte, off int64) (int, error) {
 // imageInMemory is the image of a module as the dump holds it; nil if its headers
 // are not there.
 func (m *Machine) imageInMemory(index int) *pe.File {
-	mod := m.Modules[index]
-	image, err := pe.Open(imageAt{m.Memory, mod.Base}, int64(mod.Size), pe.InMemory)
-	if err != nil {
-		return nil
+	if m.whole() {
+		return m.images[index]
 	}
-	return image
+	return openImage(m.Memory, m.Modules[index].Base, int64(m.Modules[index].Size))
 }
 
 // What KDDEBUGGER_DATA64 (wdbgexts.h) points at, by the kernel's names for it.

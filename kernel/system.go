@@ -44,7 +44,10 @@ func (m *Machine) BuildLab() string {
 		return ""
 	}
 	nt := m.Modules[0]
-	for _, run := range m.Memory.Runs() {
+	if m.whole() {
+		return m.labInMemory()
+	}
+	for _, run := range m.Runs {
 		if run.Address < nt.Base || run.Address >= nt.End() || run.Size > maxLab {
 			continue
 		}
@@ -52,9 +55,30 @@ func (m *Machine) BuildLab() string {
 		if err != nil {
 			continue
 		}
-		lab := labPattern.FindString(string(b))
-		number, _, _ := strings.Cut(lab, ".")
-		if number == strconv.FormatUint(uint64(m.Header.Build), 10) {
+		if lab := labPattern.FindString(string(b)); m.isLab(lab) {
+			return lab
+		}
+	}
+	return ""
+}
+
+// isLab reports that a build label is this kernel's.
+func (m *Machine) isLab(lab string) bool {
+	number, _, _ := strings.Cut(lab, ".")
+	return number == strconv.FormatUint(uint64(m.Header.Build), 10)
+}
+
+// labInMemory finds the label beside NtBuildLab, whose address the debugger data
+// block holds.
+func (m *Machine) labInMemory() string {
+	at := m.variable(kdbgBuildLab)
+	if at < maxLab {
+		return ""
+	}
+	b := make([]byte, 2*maxLab)
+	n, _ := m.Memory.ReadAt(b, at-maxLab)
+	for _, lab := range labPattern.FindAllString(string(b[:n]), -1) {
+		if m.isLab(lab) {
 			return lab
 		}
 	}

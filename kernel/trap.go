@@ -158,11 +158,12 @@ func (m *Machine) FindTrapFrame(pc mem.VA) (TrapFrame, bool) {
 	if pc == 0 {
 		return TrapFrame{}, false
 	}
-	b := m.Blocks.Stack
-	for at := 0; at+l.size <= len(b); at += m.Arch.PointerSize() {
-		frame, va := b[at:at+l.size], m.Blocks.StackTop+mem.VA(at)
-		if there := field64(frame, l.pc, m.Arch); *there == uint64(pc) && l.plausible(frame, va) {
-			return m.trapFrame(frame, va), true
+	for _, part := range m.stackParts() {
+		for at := 0; at+l.size <= len(part.b); at += m.Arch.PointerSize() {
+			frame, va := part.b[at:at+l.size], part.start+mem.VA(at)
+			if there := field64(frame, l.pc, m.Arch); *there == uint64(pc) && l.plausible(frame, va) {
+				return m.trapFrame(frame, va), true
+			}
 		}
 	}
 	return TrapFrame{}, false

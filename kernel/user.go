@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"bugcheck/dump"
-	"bugcheck/internal/le"
 	"bugcheck/mem"
 	"bugcheck/pe"
 	"bugcheck/report"
@@ -173,16 +172,7 @@ func recordedPDB(mod Module) pe.PDB {
 // UserRegisters are those of a thread of a user-mode minidump; nil if the dump
 // does not hold them.
 func (m *Machine) UserRegisters(t dump.UserThread) report.Registers {
-	fields, size := m.contextFields()
-	b := m.ThreadContext(t)
-	if len(b) < size {
-		return nil
-	}
-	regs := m.decode(b, fields)
-	if m.Arch == dump.X64 {
-		regs = append(regs, report.Register{Name: "efl", Value: uint64(le.U32(b, 0x44))})
-	}
-	return regs
+	return m.decodeContext(m.ThreadContext(t))
 }
 
 // Pointer reads a pointer of the machine's width.

@@ -1,5 +1,6 @@
 // Package mem is the memory of the crashed machine: addresses, why a read
-// failed, and readers of captured ranges.
+// failed, readers of captured ranges, and address spaces that page tables
+// describe.
 //
 // It knows nothing of dump formats; package dump makes its readers.
 package mem
@@ -22,15 +23,38 @@ type PA uint64
 
 func (a PA) String() string { return fmt.Sprintf("%x", uint64(a)) }
 
+// PageSize is the size of a page of physical memory, bytes.
+const PageSize = 0x1000
+
 // Fault says which address could not be read, and why.
 type Fault struct {
-	Address VA
-	Reason  string // "is not in the dump", "lies past the end of the file"
+	Address VA     // the first byte that is missing; a physical address where a PhysicalReader says it
+	Reason  string // "is not in the dump", "is paged out"
+	// Level is that of the page table whose entry stopped the translation, or
+	// could not be read: 1 holds pages, 2 holds tables of level 1. 0: it was no
+	// page table.
+	Level   int
+	Page    PA   // the physical page that is missing, where HasPage is set
+	HasPage bool // the dump lacks Page: the address itself is mapped
 }
 
-func (f *Fault) Error() string { return f.Address.String() + " " + f.Reason }
+func (f *Fault) Error() string {
+	s := f.Address.String()
+	if f.HasPage {
+		s += fmt.Sprintf(": page %x", uint64(f.Page)/PageSize)
+	}
+	s += " " + f.Reason
+	switch {
+	case f.Level > 0 && f.HasPage:
+		s += fmt.Sprintf(" (page table of level %d)", f.Level)
+	case f.Level > 0:
+		s += fmt.Sprintf(" (level %d)", f.Level)
+	}
+	return s
+}
 
-// Why a read fails on captured ranges.
+// Why a read fails on what was captured. Translation has the words of PageState
+// besides.
 const (
 	NotInDump = "is not in the dump"
 	PastEnd   = "lies past the end of the file"
@@ -41,6 +65,13 @@ const (
 // is a *Fault with the first address that is missing. Safe for concurrent use.
 type Reader interface {
 	ReadAt(p []byte, va VA) (int, error)
+}
+
+// PhysicalReader reads physical memory of the crashed machine. ReadPhysical
+// fills p from pa on and returns how many bytes it read; when that is less than
+// len(p), the error is a *Fault that names the page. Safe for concurrent use.
+type PhysicalReader interface {
+	ReadPhysical(p []byte, pa PA) (int, error)
 }
 
 // Read returns the n bytes at va, or an error: no partial result.

@@ -17,6 +17,7 @@ func Info(w io.Writer, name string, f *dump.File) error {
 	t.row("Kind", "%s, %s (DumpType %d)", f.Kind, f.Arch, f.Header.DumpType)
 	infoHeader(t, f)
 	infoBlocks(t, f)
+	infoPhysical(t, f)
 	infoNotes(t, f)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write info: %w", err)
@@ -65,6 +66,19 @@ func infoHeader(t table, f *dump.File) {
 	}
 }
 
+// infoPhysical is what a whole-memory dump holds of the machine.
+func infoPhysical(t table, f *dump.File) {
+	if f.Physical == nil {
+		return
+	}
+	if f.PhysicalPages > 0 {
+		t.row("Physical memory", "%d of %d MiB", f.Pages>>8, f.PhysicalPages>>8)
+	} else {
+		t.row("Physical memory", "%d MiB", f.Pages>>8)
+	}
+	t.row("Page tables", "%s at %s", f.Paging.Kind, f.Header.DirectoryTable)
+}
+
 func infoBlocks(t table, f *dump.File) {
 	if f.Kind != dump.Triage {
 		return
@@ -77,10 +91,10 @@ func infoBlocks(t table, f *dump.File) {
 	t.row("Stack", "%d bytes from %s", len(b.Stack), b.StackTop)
 	t.row("KDDEBUGGER_DATA64", "%d bytes", len(b.DebuggerData))
 	total := uint64(0)
-	for _, r := range f.Memory.Runs() {
+	for _, r := range f.Runs {
 		total += r.Size
 	}
-	t.row("Memory", "%d ranges, %d bytes", len(f.Memory.Runs()), total)
+	t.row("Memory", "%d ranges, %d bytes", len(f.Runs), total)
 	if b.BrokenDriver != "" {
 		t.row("Driver named by Windows", "%s", b.BrokenDriver)
 	}

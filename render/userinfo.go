@@ -104,10 +104,10 @@ func hexList(list []uint64) string {
 func infoUserMemory(t table, f *dump.File) {
 	u := f.User
 	total := uint64(0)
-	for _, r := range f.Memory.Runs() {
+	for _, r := range f.Runs {
 		total += r.Size
 	}
-	t.row("Memory", "%d ranges, %d bytes", len(f.Memory.Runs()), total)
+	t.row("Memory", "%d ranges, %d bytes", len(f.Runs), total)
 	if len(u.Regions) > 0 {
 		t.row("Address space", "%d regions", len(u.Regions))
 	}

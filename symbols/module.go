@@ -177,6 +177,18 @@ func (m *Module) Field(structure, field string) (offset uint32, ok bool) {
 	return 0, false
 }
 
+// SizeOf is the size of a structure, bytes.
+func (m *Module) SizeOf(structure string) (size uint32, ok bool) {
+	switch {
+	case m.PDB != nil:
+		t, found, err := m.PDB.Type(structure)
+		return uint32(t.Size), found && err == nil
+	case m.ISF != nil:
+		return m.ISF.SizeOf(structure)
+	}
+	return 0, false
+}
+
 // Status is what names rest on, a word of the report: pdb, isf, export, none or
 // mismatched.
 func (m *Module) Status() string {

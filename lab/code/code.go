@@ -141,6 +141,7 @@ type Image struct {
 	Machine   uint16 // of the file header
 	File      []byte // not to be changed
 	PDBName   string // as the debug directory names it: "ntkrnlmp.pdb"
+	PDBKey    string // what symbol stores call its folder: GUID and age
 	PDB       []byte // not to be changed
 	Preferred uint64 // the base it is linked for
 	Size      uint32 // SizeOfImage
@@ -261,6 +262,12 @@ func (i *Image) CallSite(function, callee string) (returnRVA uint32, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// ExceptionTable is where the function table (.pdata) stands, and its size in bytes.
+func (i *Image) ExceptionTable() (rva, size uint32) {
+	d := i.directories[exceptionDirectory]
+	return d.rva, d.size
 }
 
 // CallSites lists the return addresses of all calls in the image.

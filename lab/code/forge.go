@@ -3,6 +3,7 @@ package code
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Frame is one function on a stack that Forge is to lay.
@@ -29,6 +30,9 @@ type Frame struct {
 	// Trap says how the processor entered the function. Nil for others, and for
 	// zero values.
 	Trap *Trap
+	// Set are registers that the function has given values itself, of those that
+	// callers keep.
+	Set []Value
 }
 
 // Trap is what an interrupt leaves beyond what was interrupted.
@@ -124,10 +128,31 @@ func Forge(arch string, top uint64, frames []Frame, initial Registers, fill func
 		if err != nil {
 			return nil, fmt.Errorf("frame %d, %s: %w", n, f.name(), err)
 		}
+		if err := s.set(arch, f.Set, &placed); err != nil {
+			return nil, err
+		}
 		forged.Frames = append(forged.Frames, placed)
 	}
 	forged.Runs = s.runs()
 	return forged, nil
+}
+
+// set gives registers the values that a function has put there.
+func (s *stack) set(arch string, values []Value, p *Placed) error {
+	for _, v := range values {
+		n := slices.Index(names64[:], v.Name)
+		if arch == "arm64" {
+			n = -1
+			if _, err := fmt.Sscanf(v.Name, "x%d", &n); err != nil {
+				n = -1
+			}
+		}
+		if n < 0 || n >= len(s.regs.R) {
+			return fmt.Errorf("no register %q", v.Name)
+		}
+		s.regs.R[n], p.Registers.R[n] = v.Value, v.Value
+	}
+	return nil
 }
 
 // stack is the stacks while they are laid.

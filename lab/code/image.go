@@ -95,6 +95,7 @@ func (i *Image) readDebug() error {
 		}
 		name, _, _ := bytes.Cut(r[24:], []byte{0})
 		i.PDBName = string(name)
+		i.PDBKey = fmt.Sprintf("%08X%04X%04X%X%x", le.Uint32(r[4:]), le.Uint16(r[8:]), le.Uint16(r[10:]), r[12:20], le.Uint32(r[20:]))
 		return nil
 	}
 	return errors.New("it names no symbol file")

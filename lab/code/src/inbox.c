@@ -116,11 +116,10 @@ FN(Interrupter_WdfEvtInterruptDpc, 6, 1, CALL(Interrupter_DeferredWorkProcessor)
 FN(TransferRing_ProcessTransferEvent, 30, 4, INDIRECT(0x28))
 FN(Controller_D0Exit, 10, 2, IMPORT(KeDelayExecutionThread))
 FN(UsbDevice_Disable, 16, 3, IMPORT(KeWaitForSingleObject))
-#elif IMAGE_i8042prt
+#elif IMAGE_kbdhid
 ENTRY
-FN(I8042KeyboardInterruptService, 12, 3, CALL(I8xProcessCrashDump))
-FN(I8xProcessCrashDump, 8, 2, IMPORT(KeBugCheckEx))
-FN(I8042KeyboardIsrDpc, 9, 2, INDIRECT(0x20))
+FN(KbdHid_ReadComplete, 22, 4, CALL(KbdHidProcessCrashDump) IMPORT(IofCallDriver))
+FN(KbdHidProcessCrashDump, 8, 3, IMPORT(KeBugCheckEx))
 #elif IMAGE_hal
 // Builds from 19041 on have the HAL in the kernel; this file forwards to it.
 FN(DriverEntry, 4, 1, )

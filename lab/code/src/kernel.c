@@ -5,7 +5,7 @@
 Fn KeBugCheckEx;
 
 // Exceptions.
-FN(KiDispatchException, 110, 4, CALL(KiPreprocessFault) CALL(RtlDispatchException) CALL(KdTrap) CALL(KeContextToKframes) CALL(KeBugCheckEx))
+FN(KiDispatchException, 240, 4, CALL(KiPreprocessFault) CALL(RtlDispatchException) CALL(KdTrap) CALL(KeContextToKframes) CALL(KeBugCheckEx))
 FN(KiPreprocessFault, 6, 2, CALL(KiPreprocessInternalBreakpoint) CALL(MmAccessFault))
 FN(KiPreprocessInternalBreakpoint, 4, 1, CALL(KiDispatchFastFail))
 FN(KiDispatchFastFail, 6, 2, CALL(KeBugCheckEx))

@@ -1,0 +1,69 @@
+package mem
+
+import (
+	"slices"
+	"sync"
+)
+
+// Recorder is a Reader that remembers which addresses were read of another, by
+// lines of 64 bytes. Safe for concurrent use.
+type Recorder struct {
+	from  Reader
+	mu    sync.Mutex
+	lines map[VA]uint64 // by page: one bit a line
+}
+
+const (
+	recordedLine = 64   // bytes
+	recordedPage = 4096 // bytes: as many lines as a word has bits
+)
+
+// NewRecorder returns a recorder of what is read of r.
+func NewRecorder(r Reader) *Recorder { return &Recorder{from: r, lines: map[VA]uint64{}} }
+
+// ReadAt implements Reader.
+func (c *Recorder) ReadAt(p []byte, va VA) (int, error) {
+	n, err := c.from.ReadAt(p, va)
+	if n <= 0 {
+		return n, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := va + VA(n-1)
+	for at := va &^ (recordedLine - 1); at <= last && at >= va&^(recordedLine-1); at += recordedLine {
+		c.lines[at&^(recordedPage-1)] |= 1 << (at % recordedPage / recordedLine)
+	}
+	return n, err
+}
+
+// Recorded is a stretch of memory that was read.
+type Recorded struct {
+	Address VA
+	Size    uint64 // bytes
+}
+
+// Recorded lists what was read, by rising address, whole lines, adjacent ones as one.
+func (c *Recorder) Recorded() []Recorded {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pages := make([]VA, 0, len(c.lines))
+	for page := range c.lines {
+		pages = append(pages, page)
+	}
+	slices.Sort(pages)
+	var list []Recorded
+	for _, page := range pages {
+		for i := range VA(recordedPage / recordedLine) {
+			if c.lines[page]>>i&1 == 0 {
+				continue
+			}
+			at := page + i*recordedLine
+			if n := len(list); n > 0 && list[n-1].Address+VA(list[n-1].Size) == at {
+				list[n-1].Size += recordedLine
+				continue
+			}
+			list = append(list, Recorded{Address: at, Size: recordedLine})
+		}
+	}
+	return list
+}
