@@ -30,8 +30,8 @@ type Frame struct {
 	// Trap says how the processor entered the function. Nil for others, and for
 	// zero values.
 	Trap *Trap
-	// Set are registers that the function has given values itself, of those that
-	// callers keep.
+	// Set are registers that the function has given values itself: volatile ones, or
+	// those that it has saved for its caller.
 	Set []Value
 }
 
@@ -125,11 +125,11 @@ func Forge(arch string, top uint64, frames []Frame, initial Registers, fill func
 	forged := &Forged{}
 	for n, f := range frames {
 		placed, err := s.lay(arch, f)
+		if err == nil {
+			err = s.set(arch, f.Set, &placed)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("frame %d, %s: %w", n, f.name(), err)
-		}
-		if err := s.set(arch, f.Set, &placed); err != nil {
-			return nil, err
 		}
 		forged.Frames = append(forged.Frames, placed)
 	}
@@ -137,18 +137,24 @@ func Forge(arch string, top uint64, frames []Frame, initial Registers, fill func
 	return forged, nil
 }
 
-// set gives registers the values that a function has put there.
+// set gives registers the values that a function has put there: volatile ones, and
+// those that it has saved before.
 func (s *stack) set(arch string, values []Value, p *Placed) error {
 	for _, v := range values {
-		n := slices.Index(names64[:], v.Name)
+		n, volatile := slices.Index(names64[:], v.Name), false
 		if arch == "arm64" {
-			n = -1
 			if _, err := fmt.Sscanf(v.Name, "x%d", &n); err != nil {
 				n = -1
 			}
+			volatile = n < 19
+		} else {
+			volatile = n < 3 || n >= 8 && n < 12
 		}
 		if n < 0 || n >= len(s.regs.R) {
 			return fmt.Errorf("no register %q", v.Name)
+		}
+		if !volatile && !slices.Contains(s.saved, n) {
+			return fmt.Errorf("it has not saved %s, so it can put nothing there", v.Name)
 		}
 		s.regs.R[n], p.Registers.R[n] = v.Value, v.Value
 	}
@@ -162,6 +168,7 @@ type stack struct {
 	regs  Registers
 	spans []span
 	swaps uint64 // registers that got a new value so far
+	saved []int  // registers that the last function has saved
 }
 
 // span is a stack: its top, and how far down it is used.

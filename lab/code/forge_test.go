@@ -540,6 +540,33 @@ func TestJunk(t *testing.T) {
 	}
 }
 
+// TestForge_Set: a function's own values are in its registers, and those that it has
+// saved come back to its caller; it cannot change what it has not saved.
+func TestForge_Set(t *testing.T) {
+	for arch, names := range map[string][3]string{"x64": {"rbx", "rcx", "r15"}, "arm64": {"x19", "x3", "x28"}} {
+		m := newMachine(t, arch, 26100)
+		fault := m.at(t, "myfault.sys", "HighIrqlFault_fault")
+		fault.Set = []Value{{names[0], 0xffffa80012345000}, {names[1], 7}}
+		trap := m.at(t, "ntoskrnl.exe", "KeBugCheckEx")
+		frames := []Frame{m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup"), fault, trap}
+		checkForged(t, m, arch, frames)
+		forged, err := Forge(arch, kernelStack, frames, Registers{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := map[string]int{"x64": 3, "arm64": 19}[arch]
+		if got := forged.Frames[1].Registers.R[n]; got != 0xffffa80012345000 {
+			t.Errorf("%s is %#x", names[0], got)
+		}
+		for _, bad := range []string{names[2], "rip"} {
+			frames[1].Set = []Value{{bad, 1}}
+			if _, err := Forge(arch, kernelStack, frames, Registers{}, nil); err == nil {
+				t.Errorf("%s: HighIrqlFault set %s, which it does not save", arch, bad)
+			}
+		}
+	}
+}
+
 func TestForge_Refuses(t *testing.T) {
 	m := newMachine(t, "x64", 19041)
 	worker := m.nt(t, "ExpWorkerThread", "*")
