@@ -62,7 +62,7 @@ func (s *sparse) ReadAt(p []byte, off int64) (int, error) {
 // plans are the lab's machines.
 var plans = []lab.Plan{
 	{Arch: "x64", Build: 17763}, {Arch: "x64", Build: 19041}, {Arch: "x64", Build: 20348},
-	{Arch: "x64", Build: 22621}, {Arch: "x64", Build: 26100}, {Arch: "arm64", Build: 26100},
+	{Arch: "x64", Build: 22621}, {Arch: "x64", Build: 26100}, {Arch: "arm64", Build: 22000}, {Arch: "arm64", Build: 26100},
 }
 
 func labSystem(tb testing.TB, p lab.Plan) *lab.System {
@@ -112,7 +112,7 @@ func TestLab_Whole(t *testing.T) {
 func TestLab_WholeVariants(t *testing.T) {
 	for _, p := range []lab.Plan{
 		{Arch: "x64", Build: 19041, Encoded: true}, {Arch: "arm64", Build: 26100, Encoded: true},
-		{Arch: "x64", Build: 20348, LargePages: true, Processors: 5}, {Arch: "x64", Build: 26100, Levels: 5},
+		{Arch: "x64", Build: 22621, LargePages: true, Processors: 5}, {Arch: "x64", Build: 26100, Levels: 5},
 	} {
 		s := labSystem(t, p)
 		m := kernel.Open(labDump(t, s, ram.ELF))
@@ -167,9 +167,6 @@ func checkLabProcesses(t *testing.T, s *lab.System, m *kernel.Machine, user bool
 		if p.Session != nil {
 			session = int(*p.Session)
 		}
-		if m.Header.Build == 26100 && (!user || !p.Exited.IsZero()) { // what its EPROCESS.Session points to is not public
-			session = 0
-		}
 		got = append(got, fmt.Sprintf("%v %s %s %d %d session %d handles %d threads %d created %v exited %v: %s", p.Address, p.Name, p.Path, *p.PID, *p.Parent,
 			session, number(p.Handles), number(p.Threads), p.Created, !p.Exited.IsZero(), line))
 		checkLabThreads(t, s, m, p)
@@ -178,9 +175,6 @@ func checkLabProcesses(t *testing.T, s *lab.System, m *kernel.Machine, user bool
 		line, session := "", p.Session
 		if user && p.Exited.IsZero() {
 			line = strings.TrimSpace(p.CommandLine)
-		}
-		if m.Header.Build == 26100 && (!user || !p.Exited.IsZero()) {
-			session = 0
 		}
 		want = append(want, fmt.Sprintf("%v %s %s %d %d session %d handles %d threads %d created %v exited %v: %s", mem.VA(p.Address), p.Name, p.Path, p.ID, p.Parent,
 			session, p.Handles, len(p.Threads), p.Created, !p.Exited.IsZero(), line))

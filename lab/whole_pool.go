@@ -69,6 +69,11 @@ func (s *System) buildPool() {
 	p.table = s.take(&s.regions.extra, poolTags*tracker, ram.Writable)
 	p.big = s.take(&s.regions.extra, poolBigs*big, ram.Writable)
 	s.pointer("PoolTrackTable", p.table)
+	tables := s.variable("ExPoolTagTables", 0x800) // one for each processor; all is counted on the first
+	s.word(tables, p.table)
+	for i := 1; i < s.Plan.Processors; i++ {
+		s.word(tables+8*uint64(i), s.take(&s.regions.extra, poolTags*tracker, ram.Writable))
+	}
 	s.pointer("PoolTrackTableSize", poolTags)
 	s.pointer("PoolTrackTableMask", poolTags-2)
 	s.pointer("PoolBigPageTable", p.big)

@@ -86,9 +86,10 @@ struct _MI_SYSTEM_INFORMATION __attribute__((aligned(64))) MiState = {0};
 #else
 BYTES(MiState, 0xc000);
 #endif
-BYTES(MiSystemPartition, 0x4000);
+BYTES(MiSystemPartition, 0x8000); // 26100's on ARM64 has some 0x6000
 
 WORD(PoolTrackTable);
+BYTES(ExPoolTagTables, 0x800); // one a processor
 WORD(PoolTrackTableSize);
 WORD(PoolTrackTableExpansion);
 WORD(PoolTrackTableExpansionSize);
