@@ -36,6 +36,8 @@ var layers = map[string]int{
 	"analyze":              5,
 	"render":               6,
 	"shrink":               6,
+	"internal/labcheck":    6,
+	"bench/labtable":       7,
 	"cmd/bugcheck":         7,
 	"bench/agreement/logs": 6,
 	"bench/agreement":      7,

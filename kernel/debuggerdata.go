@@ -254,12 +254,12 @@ func (m *Machine) findKernelBase() (mem.VA, bool) {
 		}
 	}
 	for _, va := range []mem.VA{m.Header.LoadedModules, m.Header.ProcessHead, m.Header.DebuggerData} {
-		if base, _, ok := m.imageAround(m.address(va)); ok {
+		if base, _, ok := m.imageAround(m.address(va), kernelReach); ok {
 			return base, true // the kernel's own variables
 		}
 	}
 	for _, va := range m.codeAddresses() {
-		if base, image, ok := m.imageAround(va); ok && isKernelImage(image) {
+		if base, image, ok := m.imageAround(va, kernelReach); ok && isKernelImage(image) {
 			return base, true
 		}
 	}

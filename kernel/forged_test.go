@@ -235,6 +235,8 @@ func TestThreadStack_Forged(t *testing.T) {
 			w.put(thread+w.at("_KTHREAD State"), []byte{byte(kernel.Waiting)})
 			w.put64(thread+w.at("_KTHREAD KernelStack"), last.SP-0x40)
 		}
+		w.put64(w.system+w.at("_KPROCESS DirectoryTableBase"), uint64(w.user))
+		w.putVA(w.system+w.at("_EPROCESS Peb"), w.peb)
 		w.putVA(w.worker+w.at("_KTHREAD StackBase"), stackTop) // the same stack, in another process
 		w.putVA(w.worker+w.at("_KTHREAD StackLimit"), stackTop-0x6000)
 		m := w.open()
@@ -252,8 +254,27 @@ func TestThreadStack_Forged(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.column, err)
 		}
+		all := forged.Frames
 		forged.Frames = forged.Frames[10:] // from KiSystemCall64 on
 		checkForged(t, c.column+", another process", got, forged)
+
+		// Seen from that process, whose page tables are the same here, they are all there.
+		system, err := m.ProcessAt(w.system)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, err := m.As(system)
+		if err != nil {
+			t.Fatalf("%s: %v", c.column, err)
+		}
+		forged.Frames = all
+		if got, err = seen.ThreadStack(other); err != nil {
+			t.Fatalf("%s: %v", c.column, err)
+		}
+		checkForged(t, c.column+", as that process", got, forged)
+		if got, _ = seen.ThreadStack(own); len(got) != len(all)-10 {
+			t.Errorf("%s: as the other process, %d frames of the first, want %d", c.column, len(got), len(all)-10)
+		}
 	}
 }
 
@@ -291,5 +312,25 @@ func TestOpenWith_Whole(t *testing.T) {
 		if m.Blocks.BrokenDriver != "myfault.sys" {
 			t.Errorf("%s: Windows names %q, want myfault.sys", c.column, m.Blocks.BrokenDriver)
 		}
+	}
+}
+
+// The page with the driver's entry in the list of modules is gone: its image is found
+// by what points into it.
+func TestStack_UnlistedDriver(t *testing.T) {
+	w := newCompiledWorld(t, "x64 19041", 19041)
+	w.teb(w.crashing)
+	forged := w.lay(userStackTop, append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
+	w.crash(forged)
+	last := mem.VA(w.read64(w.modules + 8))
+	w.put64(last, 0)
+	w.put64(last+8, 0)
+	m := w.open()
+	checkForged(t, "unlisted", m.Stack(m.HeaderRegisters(), nil), forged)
+	if mod, ok := m.ModuleAt(w.myfault + 0x1000); !ok || mod.Name != "myfault.sys" || mod.Module != "myfault" {
+		t.Errorf("the module is %q, %v; want myfault.sys", mod.Name, ok)
+	}
+	if !strings.Contains(notes(m), "myfault.sys is not in the list") {
+		t.Errorf("notes:\n%s", notes(m))
 	}
 }

@@ -1,11 +1,14 @@
 package kernel
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
+	"bugcheck/dump"
 	"bugcheck/mem"
 	"bugcheck/pe"
+	"bugcheck/report"
 )
 
 // image is the image of the module with an index: the file that was found for it,
@@ -46,14 +49,14 @@ func openImage(memory mem.Reader, base mem.VA, size int64) *pe.File {
 	return image
 }
 
-// imageAround walks back from an address, page by page, to the headers of the
-// image that it lies in.
-func (m *Machine) imageAround(va mem.VA) (base mem.VA, image *pe.File, ok bool) {
-	if va < kernelReach {
+// imageAround walks back from an address, page by page and at most so many bytes,
+// to the headers of the image that it lies in.
+func (m *Machine) imageAround(va, reach mem.VA) (base mem.VA, image *pe.File, ok bool) {
+	if va < reach {
 		return 0, nil, false
 	}
 	var mz [2]byte
-	for page := va &^ (mem.PageSize - 1); va-page < kernelReach; page -= mem.PageSize {
+	for page := va &^ (mem.PageSize - 1); va-page < reach; page -= mem.PageSize {
 		if _, err := m.Memory.ReadAt(mz[:], page); err != nil || string(mz[:]) != "MZ" {
 			continue
 		}
@@ -74,3 +77,55 @@ func isKernelImage(image *pe.File) bool {
 
 // fileName takes the name off a path of Windows'.
 func fileName(p string) string { return path.Base(strings.ReplaceAll(p, `\`, "/")) }
+
+// Limits on the search for images that no list names.
+const (
+	driverReach  = 16 << 20 // bytes: few drivers are larger
+	maxUnlisted  = 64       // images
+	maxStrangers = 64       // addresses that are looked at
+)
+
+// findUnlisted looks for the images that the stop code's parameters, the registers
+// and the stacks point into although the list of modules, which is torn, does not
+// name them.
+func (m *Machine) findUnlisted() {
+	seen, found := map[mem.VA]bool{}, 0
+	look := func(va mem.VA) {
+		page := va &^ (mem.PageSize - 1)
+		if _, known := m.moduleIndex(va); known || seen[page] || m.isUser(va) || len(seen) >= maxStrangers || found >= maxUnlisted {
+			return
+		}
+		seen[page] = true
+		if base, image, ok := m.imageAround(va, driverReach); ok {
+			m.addUnlisted(base, image)
+			found++
+		}
+	}
+	for _, p := range m.Header.Parameters {
+		look(mem.VA(p))
+	}
+	for _, r := range m.HeaderRegisters() {
+		look(mem.VA(r.Value))
+	}
+	for _, part := range m.stackParts() {
+		m.eachWord(part.b, look)
+	}
+}
+
+// addUnlisted adds an image under the name of its symbol file: a driver's is nearly
+// always called like the driver.
+func (m *Machine) addUnlisted(base mem.VA, image *pe.File) {
+	pdb, _ := image.PDB() // where its page is there
+	name := fileName(pdb.Path)
+	name = name[:len(name)-len(path.Ext(name))] + ".sys"
+	if len(name) <= len(".sys") {
+		name = fmt.Sprintf("image_%x.sys", uint64(base))
+	}
+	d := dump.Driver{Name: name, Base: base, Size: uint64(image.Header.SizeOfImage)}
+	m.identify(m.Memory, &d)
+	m.note("loaded modules", report.T("%s is not in the list; its image was found at %s.", d.Name, base.String()))
+	m.Drivers = append(m.Drivers, d)
+	m.Modules = append(m.Modules, Module{Driver: d, Module: ModuleName(d.Name)})
+	m.images = append(m.images, image)
+	m.sortModules()
+}

@@ -91,6 +91,11 @@ func walk(tb testing.TB, m *kernel.Machine) {
 	for _, u := range m.Unloaded {
 		m.UnloadedAt(u.Start)
 	}
+	_, _ = m.PoolUsage()
+	_, _ = m.DriverObjects()
+	_, _ = m.Resources(kernel.Resource.Owned)
+	_, _ = m.VirtualMemory()
+	_, _ = m.Services()
 	checkFrames(tb, m, m.HeaderRegisters())
 	for _, p := range m.Header.Parameters {
 		walkAddress(tb, m, mem.VA(p))
@@ -106,6 +111,16 @@ func walkAddress(tb testing.TB, m *kernel.Machine, va mem.VA) {
 	_, _ = m.IRP(va)
 	_, _ = m.DeviceObject(va)
 	_, _ = m.PowerIRPs(va)
+	_, _ = m.ThreadIRPs(va)
+	_, _ = m.Request(va)
+	_, _ = m.FileObject(va)
+	_, _ = m.DeviceStack(va)
+	_, _ = m.DriverObject(va)
+	_, _ = m.ObjectPath(va)
+	_, _ = m.Resource(va)
+	_, _ = m.PushLock(va)
+	_, _ = m.PoolBlock(va)
+	_, _ = m.PFN(mem.PA(va))
 	_, _ = m.ExceptionRecordAt(va)
 	if regs, err := m.ContextAt(va); err == nil {
 		checkFrames(tb, m, regs)

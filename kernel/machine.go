@@ -29,12 +29,15 @@ type Machine struct {
 	structures structures
 	// Of whole memory.
 	kernelBase  mem.VA
+	program     mem.VA       // EPROCESS whose address space Memory is
+	torn        bool         // the list of modules is not complete
 	images      []*pe.File   // as Modules, as they lie in memory; nil: the headers are not there
 	processorAt mem.VA       // the KPRCB of the processor that crashed
 	stacks      []StackRange // of that processor and its thread
 	otherStacks []stackPart  // words of those that the stack pointer does not lie on
 	// kernelData is a stretch of the kernel image that holds variables, not code.
 	kernelData Span
+	heapFound  heapFound // set once, whoever finds them first
 }
 
 // Module is a loaded driver or the kernel.
@@ -57,6 +60,7 @@ func Open(f *dump.File) *Machine {
 	m.addModules()
 	if m.whole() {
 		m.readCurrent()
+		m.program = m.processAddress()
 		m.readUserModules()
 		m.checkBugCheck()
 	}
@@ -64,6 +68,9 @@ func Open(f *dump.File) *Machine {
 	m.layout.complete(m)
 	if m.whole() {
 		m.probeLayouts()
+	}
+	if m.torn {
+		m.findUnlisted()
 	}
 	m.kernelData = m.findKernelData()
 	return m

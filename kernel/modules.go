@@ -57,6 +57,7 @@ func (m *Machine) loader() loaderLayout {
 func (m *Machine) readModules() {
 	drivers, err := m.loaderList(m.Memory, m.Header.LoadedModules)
 	m.noteError("loaded modules", err)
+	m.torn = err != nil
 	if m.kernelBase == 0 && len(drivers) > 0 {
 		m.kernelBase = drivers[0].Base
 	}
@@ -115,8 +116,8 @@ func (m *Machine) loaderEntry(memory mem.Reader, va mem.VA) (dump.Driver, error)
 	if d.Base == 0 || d.Base%mem.PageSize != 0 || d.Size == 0 || d.Size > maxImage || d.End() < d.Base {
 		return d, fmt.Errorf("an image of %d bytes at %v cannot be", d.Size, d.Base)
 	}
-	d.Path = m.unicodeStringOf(memory, b[l.fullName:])
-	if d.Name = m.unicodeStringOf(memory, b[l.baseName:]); d.Name == "" {
+	d.Path = m.unicodeStringOf(memory, b[l.fullName:], maxPath)
+	if d.Name = m.unicodeStringOf(memory, b[l.baseName:], maxPath); d.Name == "" {
 		d.Name = d.Path[strings.LastIndexByte(d.Path, '\\')+1:]
 	}
 	if d.Name == "" {
@@ -192,18 +193,22 @@ func (m *Machine) addUnloaded(b []byte) {
 	if u.Start == 0 || u.End <= u.Start {
 		return
 	}
-	u.Name = m.unicodeStringOf(m.Memory, b)
+	u.Name = m.unicodeStringOf(m.Memory, b, maxPath)
 	m.Unloaded = append(m.Unloaded, u)
 }
 
-// unicodeStringOf reads the text of the UNICODE_STRING that b begins with; "" if
-// it is not in the dump.
-func (m *Machine) unicodeStringOf(memory mem.Reader, b []byte) string {
+// maxPath is how much of a name or a path is read, bytes: four times MAX_PATH
+// characters. Thousands of entries of a list may share one long text.
+const maxPath = 2080
+
+// unicodeStringOf reads the text of the UNICODE_STRING that b begins with, at most
+// so many bytes of it; "" if it is not in the dump.
+func (m *Machine) unicodeStringOf(memory mem.Reader, b []byte, most int) string {
 	width := m.Arch.PointerSize()
 	if len(b) < 2*width {
 		return ""
 	}
-	text := make([]byte, min(int(le.U16(b, 0)), maxUnicodeString))
+	text := make([]byte, min(int(le.U16(b, 0)), most))
 	at := mem.VA(*field64(b, width, m.Arch))
 	n, err := memory.ReadAt(text, at)
 	if err != nil && n == 0 {

@@ -106,6 +106,24 @@ func TestPoolUsage_Old(t *testing.T) {
 	}
 }
 
+// TestPoolUsage_X86: bytes of 32 bits, counts of 64; addresses are sign-extended.
+func TestPoolUsage_X86(t *testing.T) {
+	const variable, table = mem.VA(0x82400010), mem.VA(0x85000000)
+	w := world{}
+	w.u32(variable, uint32(table))
+	w.write(table+0x30, []byte("Leak"))
+	w.u32(table+0x34, 0x700)
+	w.words(table+0x38, 9, 2)
+	w.u32(table+0x48, 0x300)
+	w.words(table+0x50, 3, 1)
+	m := w.machine("19041", map[int]mem.VA{kdbgPoolTrackTable: variable | 0xffffffff00000000})
+	m.Arch = dump.X86
+	got, err := m.PoolUsage()
+	if want := []PoolTag{{"Leak", PoolCount{0x700, 9, 2}, PoolCount{0x300, 3, 1}}}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
 // Damage: what is left is counted, and the error says what is missing.
 func TestPoolUsage_Torn(t *testing.T) {
 	names := map[string]mem.VA{"PoolTrackTable": trackVariable, "ExPoolTagTables": tagTablesAt, "PoolTrackTableSize": worldData}

@@ -84,10 +84,13 @@ func (h poolHeader) free() bool  { return h.kind&poolInUse == 0 }
 func (h poolHeader) end() mem.VA { return h.at + mem.VA(h.size) }
 
 // plausible reports that the header may be one: a block of its page with a tag.
-func (h poolHeader) plausible() bool {
-	inPage := h.size > 0 && h.at&(pageSize-1)+mem.VA(h.size) <= pageSize
-	return inPage && h.index <= maxPoolIndex && h.kind&poolTypeUnused == 0 && plausibleTag(h.tag)
+func (h poolHeader) plausible() bool { return h.sound() && h.inPage() }
+
+func (h poolHeader) sound() bool {
+	return h.size > 0 && h.index <= maxPoolIndex && h.kind&poolTypeUnused == 0 && plausibleTag(h.tag)
 }
+
+func (h poolHeader) inPage() bool { return h.at&(pageSize-1)+mem.VA(h.size) <= pageSize }
 
 func (h poolHeader) pool() Pool {
 	switch {
@@ -157,7 +160,7 @@ func (m *Machine) PoolBlock(va mem.VA) (PoolBlock, error) {
 	if isBig {
 		return big, nil
 	}
-	if b, ok := m.guessedBlock(va, page); ok {
+	if b, ok := m.guessedBlock(va); ok {
 		return b, firstError(errHeap, errBig)
 	}
 	if err := firstError(errHeap, errBig); err != nil {

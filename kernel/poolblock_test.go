@@ -273,6 +273,12 @@ func TestPoolBlock_Heap(t *testing.T) {
 	} {
 		tt.want.Pool = Paged
 		got, err := heapMachine(t, heapWorld()).PoolBlock(tt.at)
+		if tt.want.Kept != KeptBig { // the keys are found without symbols too
+			found, errFound := heapWorld().machine("19041", map[int]mem.VA{kdbgPoolTrackTable: trackVariable}).PoolBlock(tt.at)
+			if errFound != nil || !reflect.DeepEqual(found, got) {
+				t.Errorf("%s, without symbols: %+v, %v\nwant %+v", tt.name, found, errFound, got)
+			}
+		}
 		said := func(n *PoolNeighbour) string {
 			if n == nil {
 				return ""

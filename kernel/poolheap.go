@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"bugcheck/dump"
 	"bugcheck/internal/le"
@@ -10,8 +11,8 @@ import (
 
 // The kernel's segment heap, 64-bit. Layouts: dt nt!_HEAP_PAGE_SEGMENT,
 // _HEAP_PAGE_RANGE_DESCRIPTOR, _HEAP_SEG_CONTEXT, _HEAP_VS_SUBSEGMENT,
-// _HEAP_VS_CHUNK_HEADER, _HEAP_LFH_SUBSEGMENT and _HEAP_SEG_RANGE_TYPE in the public
-// symbols of 17763 to 22621, the same in all. How they are encoded: MemProcFS
+// _HEAP_VS_CHUNK_HEADER and _HEAP_SEG_RANGE_TYPE in the public symbols of 17763 to
+// 22621, the same in all. How they are encoded: MemProcFS
 // vmm/vmmwinpool.c; Synacktiv, "Scoop the Windows 10 pool!".
 const (
 	segmentSignature    = 0x10
@@ -29,8 +30,6 @@ const (
 	vsSignatureKey      = 0x2bed
 	vsFirstChunk        = 0x30
 	vsChunkHeader       = 0x10
-	lfhBlockOffsets     = 0x28
-	lfhBitmap           = 0x30
 
 	// maxSubsegment bounds a range that is read whole, bytes: a segment of small pages.
 	maxSubsegment = 1 << 20
@@ -43,25 +42,79 @@ const (
 )
 
 // heapKeys are what the heap's headers are mixed with.
-type heapKeys struct{ heap, lfh uint64 }
+type heapKeys struct {
+	heap, lfh uint64
+	globals   mem.VA // RTLP_HP_HEAP_GLOBALS: HeapKey, LfhKey
+}
 
-// heapKeys reads RTLP_HP_HEAP_GLOBALS: HeapKey, LfhKey. Its address is a symbol, or
-// the first pointer of ExPoolState.
-func (m *Machine) heapKeys() (heapKeys, bool) {
+// heapFound remembers where the heap's variables were found without symbols; zero: not
+// yet.
+type heapFound struct{ globals, state atomic.Uint64 }
+
+// heapKeys reads RtlpHpHeapGlobals. Without symbols it is the variable whose first word
+// turns the signature of va's segment into the address of a heap's context.
+func (m *Machine) heapKeys(va mem.VA) (heapKeys, bool) {
 	at, ok := m.Variable("RtlpHpHeapGlobals")
-	if !ok {
-		state, known := m.Variable("ExPoolState")
+	if state, known := m.Variable("ExPoolState"); !ok && known {
 		globals, err := mem.ReadVA(m.Memory, state)
-		if !known || err != nil {
-			return heapKeys{}, false
-		}
-		at = globals
+		at, ok = globals, err == nil
+	}
+	if !ok {
+		at, ok = m.findHeapKeys(va)
 	}
 	b, err := mem.Read(m.Memory, at, 16)
-	if err != nil {
+	if !ok || err != nil {
 		return heapKeys{}, false
 	}
-	return heapKeys{le.U64(b, 0), le.U64(b, 8)}, true
+	return heapKeys{le.U64(b, 0), le.U64(b, 8), at}, true
+}
+
+func (m *Machine) findHeapKeys(va mem.VA) (mem.VA, bool) {
+	if at := mem.VA(m.heapFound.globals.Load()); at != 0 {
+		return at, true
+	}
+	segments := m.segments(va)
+	at, ok := m.findWords(func(words []byte, _ mem.VA) bool {
+		for _, s := range segments {
+			if _, ok := m.segmentContext(s, le.U64(words, 0)); ok {
+				return true
+			}
+		}
+		return false
+	})
+	m.heapFound.globals.Store(uint64(at))
+	return at, ok
+}
+
+// segment is a place where a segment may begin.
+type segment struct{ start, size, signature mem.VA }
+
+// segments are those that va may lie in: of 1 MiB and of 16 MiB.
+func (m *Machine) segments(va mem.VA) []segment {
+	var list []segment
+	for _, size := range []mem.VA{1 << 20, 1 << 24} {
+		start := va &^ (size - 1)
+		if signature, err := mem.ReadVA(m.Memory, start+segmentSignature); err == nil && signature != 0 {
+			list = append(list, segment{start, size, signature})
+		}
+	}
+	return list
+}
+
+// segmentContext reads the HEAP_SEG_CONTEXT that a segment belongs to under a key; false
+// if there is none.
+func (m *Machine) segmentContext(s segment, heapKey uint64) ([]byte, bool) {
+	for _, key := range []mem.VA{signatureKey, 0} {
+		context := s.signature ^ s.start ^ mem.VA(heapKey) ^ key
+		if context%8 != 0 || !m.isKernelAddress(context) {
+			continue
+		}
+		b := m.readUpTo(context, contextSize)
+		if len(b) == contextSize && mem.VA(le.U64(b, 0)) == -s.size && b[contextUnitShift] >= 12 && b[contextUnitShift] <= 20 {
+			return b, true
+		}
+	}
+	return nil, false
 }
 
 // pageRange is a run of pages of a heap's segment.
@@ -71,25 +124,11 @@ type pageRange struct {
 	heap       mem.VA // SEGMENT_HEAP
 }
 
-// segmentRange finds the range of pages that va lies in, in the segments of 1 MiB and
-// of 16 MiB that it may belong to. False: it lies in none.
+// segmentRange finds the range of pages that va lies in. False: it lies in none.
 func (m *Machine) segmentRange(keys heapKeys, va mem.VA) (r pageRange, ok bool, err error) {
-	for _, size := range []mem.VA{1 << 20, 1 << 24} {
-		segment := va &^ (size - 1)
-		signature, errRead := mem.ReadU64(m.Memory, segment+segmentSignature)
-		if errRead != nil {
-			continue
-		}
-		for _, key := range []uint64{signatureKey, 0} {
-			context := mem.VA(signature ^ uint64(segment) ^ keys.heap ^ key)
-			b := []byte(nil)
-			if m.isKernelAddress(context) {
-				b = m.readUpTo(context, contextSize)
-			}
-			if len(b) < contextSize || mem.VA(le.U64(b, 0)) != -size || b[contextUnitShift] > 20 || b[contextUnitShift] < 12 {
-				continue
-			}
-			r, err = m.pageRange(segment, va, b)
+	for _, s := range m.segments(va) {
+		if context, ok := m.segmentContext(s, keys.heap); ok {
+			r, err = m.pageRange(s.start, va, context)
 			return r, err == nil, err
 		}
 	}
@@ -143,7 +182,7 @@ func (m *Machine) heapBlock(va mem.VA) (p PoolBlock, ok bool, err error) {
 	if m.Arch == dump.X86 {
 		return p, false, nil
 	}
-	keys, ok := m.heapKeys()
+	keys, ok := m.heapKeys(va)
 	if !ok {
 		return p, false, nil
 	}
@@ -161,7 +200,7 @@ func (m *Machine) heapBlock(va mem.VA) (p PoolBlock, ok bool, err error) {
 	default:
 		p = PoolBlock{Header: r.start, Address: r.start, Size: uint64(r.end - r.start), Kept: KeptInRange}
 	}
-	if pool := m.heapPool(r.heap); pool != "" {
+	if pool := m.heapPool(keys, r.heap); pool != "" {
 		p.Pool = pool
 	}
 	return p, p.Kept != "", err
@@ -173,17 +212,31 @@ const (
 	firstOfPaged = 2  // _EX_HEAP_TYPE: ExHeapTypePagedMin
 )
 
+// poolState finds ExPoolState: by symbols, else as the variable that begins with the
+// address of the heap's keys.
+func (m *Machine) poolState(keys heapKeys) (mem.VA, bool) {
+	if va, ok := m.Variable("ExPoolState"); ok {
+		return va, true
+	}
+	if at := mem.VA(m.heapFound.state.Load()); at != 0 {
+		return at, true
+	}
+	at, ok := m.findWords(func(words []byte, _ mem.VA) bool { return mem.VA(le.U64(words, 0)) == keys.globals })
+	m.heapFound.state.Store(uint64(at))
+	return at, ok
+}
+
 // heapPool says which pool a heap of ExPoolState is; "": not known.
-func (m *Machine) heapPool(heap mem.VA) Pool {
-	state, ok := m.Variable("ExPoolState")
+func (m *Machine) heapPool(keys heapKeys, heap mem.VA) Pool {
 	f := &fields{m: m}
 	count, nodes := f.at("_EX_POOL_HEAP_MANAGER_STATE", "NumberOfPools"), f.at("_EX_POOL_HEAP_MANAGER_STATE", "PoolNode")
 	size := m.SizeOf("_EX_HEAP_POOL_NODE")
-	if !ok || f.err() != nil || size < 8*heapsOfNode {
+	if f.err() != nil || size < 8*heapsOfNode {
 		return ""
 	}
+	state, ok := m.poolState(keys)
 	n, err := mem.ReadU32(m.Memory, state+mem.VA(count))
-	if err != nil || n > maxPools {
+	if !ok || err != nil || n > maxPools {
 		return ""
 	}
 	for node := range int(n) {
@@ -201,64 +254,79 @@ func (m *Machine) heapPool(heap mem.VA) Pool {
 	return ""
 }
 
-// lfhBlock finds the block of one size.
+// lfhRange is a subsegment of blocks of one size.
+type lfhRange struct {
+	m                 *Machine
+	start, end, first mem.VA
+	size, bitmap      mem.VA // bytes of a block; where BlockBitmap is
+}
+
+// lfhBlock finds the block of one size that va lies in.
 func (m *Machine) lfhBlock(keys heapKeys, r pageRange, va mem.VA) (PoolBlock, error) {
-	b, err := mem.Read(m.Memory, r.start, lfhBitmap)
+	l, err := m.lfhRange(keys, r)
 	if err != nil {
 		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: %w", r.start, err)
 	}
-	offsets := le.U32(b, lfhBlockOffsets) ^ uint32(keys.lfh) ^ uint32(r.start)>>12
-	if high := le.U32(b, lfhBlockOffsets) ^ uint32(keys.lfh) ^ uint32(r.start>>12); !lfhFits(offsets, r) {
-		offsets = high // 26100 keeps the address's upper bits
-	}
-	if !lfhFits(offsets, r) {
-		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: block size 0x%x, first at 0x%x do not fit", r.start, offsets&0xffff, offsets>>16)
-	}
-	size, first := mem.VA(offsets&0xffff), r.start+mem.VA(offsets>>16)
-	if va < first {
+	if va < l.first {
 		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: the address lies in its header", r.start)
 	}
-	index := (va - first) / size
-	if first+(index+1)*size > r.end {
+	index := (va - l.first) / l.size
+	if l.first+(index+1)*l.size > l.end {
 		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: the address lies behind its last block", r.start)
 	}
-	n := m.lfhNeighbour(r, first, size, index)
-	p := PoolBlock{Header: n.Header, Address: n.Header + mem.VA(m.poolUnit()), Size: uint64(size), Tag: n.Tag, Free: n.Free, Kept: KeptInLFH, Damaged: !n.Intact}
+	n := l.block(index)
+	p := PoolBlock{Header: n.Header, Address: n.Header + mem.VA(m.poolUnit()), Size: n.Size, Tag: n.Tag, Free: n.Free, Kept: KeptInLFH, Damaged: !n.Intact}
 	if h := m.readUpTo(n.Header, 16); len(h) == 16 && n.Intact && !n.Free {
 		p.Pool = m.poolHeader(n.Header, h).pool()
 	}
 	if index > 0 {
-		p.Before = m.lfhNeighbour(r, first, size, index-1)
+		p.Before = l.block(index - 1)
 	}
-	if first+(index+2)*size <= r.end {
-		p.After = m.lfhNeighbour(r, first, size, index+1)
+	if l.first+(index+2)*l.size <= l.end {
+		p.After = l.block(index + 1)
 	}
 	return p, nil
 }
 
-// lfhFits reports that decoded offsets can be a subsegment's.
-func lfhFits(offsets uint32, r pageRange) bool {
-	size, first := mem.VA(offsets&0xffff), mem.VA(offsets>>16)
-	return size >= 16 && size%16 == 0 && size < pageSize && first >= lfhBitmap && r.start+first+size <= r.end
+// lfhRange decodes the header of a subsegment: 26100's is longer.
+func (m *Machine) lfhRange(keys heapKeys, r pageRange) (lfhRange, error) {
+	f := &fields{m: m}
+	offsets, bitmap := f.at("_HEAP_LFH_SUBSEGMENT", "BlockOffsets"), f.at("_HEAP_LFH_SUBSEGMENT", "BlockBitmap")
+	if err := f.err(); err != nil {
+		return lfhRange{}, err
+	}
+	v, err := mem.ReadU32(m.Memory, r.start+mem.VA(offsets))
+	if err != nil {
+		return lfhRange{}, err
+	}
+	var l lfhRange
+	for _, page := range []uint32{uint32(r.start) >> 12, uint32(r.start >> 12)} { // 26100 keeps the address's upper bits
+		v := v ^ uint32(keys.lfh) ^ page
+		l = lfhRange{m: m, start: r.start, end: r.end, first: r.start + mem.VA(v>>16), size: mem.VA(v & 0xffff), bitmap: mem.VA(bitmap)}
+		if l.size >= 16 && l.size%16 == 0 && l.size < pageSize && l.first >= l.start+l.bitmap && l.first+l.size <= l.end {
+			return l, nil
+		}
+	}
+	return l, fmt.Errorf("block size 0x%x, first at 0x%x do not fit", uint64(l.size), uint64(l.first-l.start))
 }
 
-// lfhNeighbour describes a block by its index. A free block keeps the header of the
-// last that had it.
-func (m *Machine) lfhNeighbour(r pageRange, first, size, index mem.VA) *PoolNeighbour {
-	at := first + index*size
-	bits := m.readUpTo(r.start+lfhBitmap+index/4, 1)
+// block describes a block by its index. A free block keeps the header of the last that
+// had it.
+func (l lfhRange) block(index mem.VA) *PoolNeighbour {
+	at := l.first + index*l.size
+	bits := l.m.readUpTo(l.start+l.bitmap+index/4, 1)
 	free := len(bits) == 1 && bits[0]>>(index%4*2)&1 == 0
-	b := m.readUpTo(at, 16)
+	b := l.m.readUpTo(at, 16)
 	if len(b) == 16 {
-		if h := m.poolHeader(at, b); h.plausible() && h.size <= uint64(size) {
+		if h := l.m.poolHeader(at, b); h.plausible() && h.size <= uint64(l.size) {
 			n := neighbour(h)
-			n.Size, n.Free = uint64(size), free || h.free()
+			n.Size, n.Free = uint64(l.size), free || h.free()
 			return n
 		}
 	}
-	n := &PoolNeighbour{Header: at, Size: uint64(size), Free: free, Intact: free}
+	n := &PoolNeighbour{Header: at, Size: uint64(l.size), Free: free, Intact: free}
 	if !free {
-		n.Text = m.printable(at)
+		n.Text = l.m.printable(at)
 	}
 	return n
 }

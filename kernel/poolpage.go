@@ -28,8 +28,8 @@ func (m *Machine) chainBlock(va mem.VA, b []byte) (PoolBlock, bool) {
 		return m.blockOf(head, va, nil, nil)
 	}
 	tail, resumed := m.resume(page, b, broken)
-	// One header that fits may be chance, two or a chain to the end are not.
-	if len(head) < 2 && (len(head) == 0 || len(tail) == 0) {
+	// Two headers that fit are no chance; of one, it and the chain's end must look well.
+	if len(head) == 0 || len(head) == 1 && (len(tail) == 0 || !head[0].plausible() || !tail[0].plausible()) {
 		return PoolBlock{}, false
 	}
 	size := resumed - broken
@@ -107,6 +107,9 @@ func (m *Machine) specialBlock(va mem.VA, b []byte) (PoolBlock, bool) {
 	if size == 0 || size > room-minSpecialFill || !plausibleTag(le.U32(b, 4)) {
 		return PoolBlock{}, false
 	}
+	if b[0] == fill && b[1] == fill && b[4] == fill { // the header is what fills the page
+		return PoolBlock{}, false
+	}
 	start := (pageSize - size) &^ (unit - 1)
 	for _, c := range b[unit:start] {
 		if c != fill {
@@ -121,21 +124,27 @@ func (m *Machine) specialBlock(va mem.VA, b []byte) (PoolBlock, bool) {
 }
 
 // guessedBlock takes the nearest header before va that covers it and has a neighbour
-// or the page's start to bear it out. b is what there is of the page.
-func (m *Machine) guessedBlock(va mem.VA, b []byte) (PoolBlock, bool) {
+// to bear it out; one at the start of a page needs none. It looks one page back.
+func (m *Machine) guessedBlock(va mem.VA) (PoolBlock, bool) {
 	page, unit := va&^(pageSize-1), int(m.poolUnit())
-	for off := min(int(va-page), len(b)-unit) &^ (unit - 1); off >= 0; off -= unit {
-		h := m.poolHeader(page+mem.VA(off), b[off:])
-		if !h.plausible() || h.free() && h.kind != 0 || va >= h.end() || h.size < 2*uint64(unit) {
+	start := page - pageSize
+	b := m.readUpTo(start, 3*pageSize)
+	if len(b) <= pageSize {
+		start, b = page, m.readUpTo(page, 2*pageSize)
+	}
+	for off := min(int(va-start), len(b)-unit) &^ (unit - 1); off >= 0; off -= unit {
+		h := m.poolHeader(start+mem.VA(off), b[off:])
+		if !h.sound() || h.free() && h.kind != 0 || va >= h.end() || h.size < 2*uint64(unit) {
 			continue
 		}
-		before, after := m.headerBefore(page, b, off), m.headerAfter(page, b, off+int(h.size))
-		if before == nil && after == nil && off > unit {
+		before, after := m.headerBefore(start, b, off), m.headerAfter(start, b, off+int(h.size))
+		first := h.inPage() && h.at&(pageSize-1) <= mem.VA(unit)
+		if before == nil && after == nil && !first {
 			continue
 		}
 		p := m.block(h, "")
 		p.Guessed, p.Before, p.After = true, before, after
-		if after == nil && off+int(h.size)+unit < len(b) {
+		if after == nil && off+int(h.size)+unit <= len(b) {
 			p.After = m.damaged(h.end(), 0)
 		}
 		return p, true
@@ -145,13 +154,13 @@ func (m *Machine) guessedBlock(va mem.VA, b []byte) (PoolBlock, bool) {
 
 // headerAfter is the block whose header stands at off, or one unit behind it where
 // the segment heap has a header of its own between.
-func (m *Machine) headerAfter(page mem.VA, b []byte, off int) *PoolNeighbour {
+func (m *Machine) headerAfter(start mem.VA, b []byte, off int) *PoolNeighbour {
 	unit := int(m.poolUnit())
 	for _, at := range []int{off, off + unit} {
 		if at+unit > len(b) {
 			return nil
 		}
-		if h := m.poolHeader(page+mem.VA(at), b[at:]); h.plausible() && h.size >= uint64(2*unit) && !h.free() {
+		if h := m.poolHeader(start+mem.VA(at), b[at:]); h.sound() && h.size >= uint64(2*unit) && !h.free() {
 			return neighbour(h)
 		}
 	}
@@ -159,12 +168,12 @@ func (m *Machine) headerAfter(page mem.VA, b []byte, off int) *PoolNeighbour {
 }
 
 // headerBefore is the block that ends at off, or one unit before it.
-func (m *Machine) headerBefore(page mem.VA, b []byte, off int) *PoolNeighbour {
+func (m *Machine) headerBefore(start mem.VA, b []byte, off int) *PoolNeighbour {
 	unit := int(m.poolUnit())
-	for at := off - 2*unit; at >= 0; at -= unit {
-		h := m.poolHeader(page+mem.VA(at), b[at:])
+	for at := off - 2*unit; at >= 0 && off-at <= pageSize; at -= unit {
+		h := m.poolHeader(start+mem.VA(at), b[at:])
 		gap := off - at - int(h.size)
-		if h.plausible() && !h.free() && h.size >= uint64(2*unit) && (gap == 0 || gap == unit) {
+		if h.sound() && !h.free() && h.size >= uint64(2*unit) && (gap == 0 || gap == unit) {
 			return neighbour(h)
 		}
 	}

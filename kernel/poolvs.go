@@ -112,16 +112,22 @@ func (v vsRange) resume(off uint64) (vsChunk, bool) {
 // else lie in two pages, at the start of the second. Free chunks keep the links of a
 // tree there; blocks of a page and more have none.
 func (v vsRange) header(c vsChunk) (poolHeader, bool) {
-	for _, off := range []uint64{c.off + vsChunkHeader, (c.off + vsChunkHeader + pageSize - 1) &^ (pageSize - 1)} {
-		if off+v.m.poolUnit() > c.end() {
-			continue
-		}
-		h := v.m.poolHeader(v.start+mem.VA(off), v.b[off:])
-		if h.plausible() && off+h.size <= c.end() && h.size > v.m.poolUnit() {
+	start := c.off + vsChunkHeader
+	for _, off := range []uint64{start, (start + pageSize - 1) &^ (pageSize - 1)} {
+		if h, ok := v.headerAt(c, off); ok && h.inPage() {
 			return h, true
 		}
 	}
-	return poolHeader{}, false
+	return v.headerAt(c, start)
+}
+
+// headerAt reads the POOL_HEADER at off; false if it is none or reaches behind the chunk.
+func (v vsRange) headerAt(c vsChunk, off uint64) (poolHeader, bool) {
+	if off+v.m.poolUnit() > c.end() {
+		return poolHeader{}, false
+	}
+	h := v.m.poolHeader(v.start+mem.VA(off), v.b[off:])
+	return h, h.sound() && off+h.size <= c.end() && h.size > v.m.poolUnit()
 }
 
 // needsHeader reports that an allocated chunk is small enough to have a POOL_HEADER.

@@ -14,23 +14,41 @@ import (
 // thousands.
 const maxProcesses = 100_000
 
+// maxListText is how much text of all entries of a list together is read, bytes:
+// an enemy's entries share long ones.
+const maxListText = 16 << 20
+
+// listBudget is what may still be read for a list, beyond its entries.
+type listBudget struct{ tables, text int }
+
+// stringIn reads the UNICODE_STRING at va in an address space, at most so many bytes
+// of it; "" if it is not in the dump.
+func (l *listBudget) stringIn(m *Machine, memory mem.Reader, va mem.VA, most int) string {
+	b, err := mem.Read(memory, va, 2*m.Arch.PointerSize())
+	if err != nil {
+		return ""
+	}
+	text := m.unicodeStringOf(memory, b, min(most, l.text))
+	l.text = max(0, l.text-2*len(text))
+	return text
+}
+
 // processFields says where an EPROCESS holds what; it begins with its KPROCESS.
 type processFields struct {
 	size                                                                         int
 	link, id, parent, name, path, create, exit, status, session, peb, wow64      int
 	threads, handles, workingSet, peakWorkingSet, private, commit, peak, virtual int
-	handleTables                                                                 *int // how many more are read for counting
+	budget                                                                       *listBudget
 	kernel, user, directory                                                      int
 }
 
 func (m *Machine) processFields() processFields {
 	e := func(name string) int { return m.Field("_EPROCESS", name) }
 	k := func(name string) int { return m.Field("_KPROCESS", name) }
-	budget := maxHandleTables
 	return processFields{
-		handleTables: &budget,
-		size:         m.SizeOf("_EPROCESS"),
-		link:         e("ActiveProcessLinks"), id: e("UniqueProcessId"), parent: e("InheritedFromUniqueProcessId"),
+		budget: &listBudget{tables: maxHandleTables, text: maxListText},
+		size:   m.SizeOf("_EPROCESS"),
+		link:   e("ActiveProcessLinks"), id: e("UniqueProcessId"), parent: e("InheritedFromUniqueProcessId"),
 		name: e("ImageFileName"), path: e("SeAuditProcessCreationInfo"), create: e("CreateTime"), exit: e("ExitTime"),
 		status: e("ExitStatus"), session: e("Session"), peb: e("Peb"), wow64: e("WoW64Process"),
 		threads: e("ActiveThreads"), handles: e("ObjectTable"),
@@ -75,7 +93,7 @@ func (m *Machine) processAt(va mem.VA, f processFields) (Process, error) {
 		p.Name, p.Trust = name, report.Guessed
 	}
 	if at := o.pointer(f.path); at != 0 {
-		p.Path = m.unicodeString(at) // OBJECT_NAME_INFORMATION begins with the name
+		p.Path = f.budget.stringIn(m, m.Memory, at, maxPath) // OBJECT_NAME_INFORMATION begins with the name
 	}
 	p.Name = longName(p.Name, p.Path)
 	p.Created, _ = win.FileTime(o.u64(f.create))
@@ -88,7 +106,7 @@ func (m *Machine) processAt(va mem.VA, f processFields) (Process, error) {
 	tick := m.Tick()
 	p.KernelTime, p.UserTime = ticks(o.maybe32(f.kernel), tick), ticks(o.maybe32(f.user), tick)
 	p.DirectoryTable = mem.PA(o.pointer(f.directory))
-	p.Handles = m.handleCount(o.pointer(f.handles), f.handleTables)
+	p.Handles = m.handleCount(o.pointer(f.handles), f.budget)
 	m.fromSession(&p, o.pointer(f.session))
 	m.fromPEB(&p, o, f)
 	return p, err
@@ -148,21 +166,11 @@ func (m *Machine) fromPEB(p *Process, o object, f processFields) {
 	if err != nil || parameters == 0 {
 		return
 	}
-	p.CommandLine = m.stringIn(space, parameters+mem.VA(line))
+	p.CommandLine = f.budget.stringIn(m, space, parameters+mem.VA(line), maxUnicodeString)
 	if image := m.Field("_RTL_USER_PROCESS_PARAMETERS", "ImagePathName"); p.Path == "" && image >= 0 {
-		p.Path = m.stringIn(space, parameters+mem.VA(image))
+		p.Path = f.budget.stringIn(m, space, parameters+mem.VA(image), maxPath)
 		p.Name = longName(p.Name, p.Path)
 	}
-}
-
-// stringIn reads the UNICODE_STRING at va in an address space; "" if it is not in
-// the dump.
-func (m *Machine) stringIn(memory mem.Reader, va mem.VA) string {
-	b, err := mem.Read(memory, va, 2*m.Arch.PointerSize())
-	if err != nil {
-		return ""
-	}
-	return m.unicodeStringOf(memory, b)
 }
 
 // A HANDLE_TABLE's TableCode points to a table of entries, its two low bits say
@@ -172,13 +180,13 @@ func (m *Machine) stringIn(memory mem.Reader, va mem.VA) string {
 const (
 	handleEntry     = 0x10
 	handleLevels    = 3
-	maxHandleTables = 1 << 17 // of all processes together: 32 million handles, twice what one may have
+	maxHandleTables = 1 << 16 // of all processes together: 16 million handles, what one may have
 	handlePointers  = mem.PageSize / 8
 )
 
 // handleCount is how many handles a table holds: counted, or at least what its
 // first list of free entries counts; nil if neither is known.
-func (m *Machine) handleCount(table mem.VA, budget *int) *uint32 {
+func (m *Machine) handleCount(table mem.VA, budget *listBudget) *uint32 {
 	code, lists, count := m.Field("_HANDLE_TABLE", "TableCode"), m.Field("_HANDLE_TABLE", "FreeLists"), m.Field("_HANDLE_TABLE_FREE_LIST", "HandleCount")
 	if table == 0 || code < 0 || m.Arch.PointerSize() != 8 {
 		return nil
@@ -202,8 +210,8 @@ func (m *Machine) handleCount(table mem.VA, budget *int) *uint32 {
 
 // countHandles counts the entries in use of a table and of those below it. Tables
 // that are not in the dump count nothing; budget is how many may still be read.
-func (m *Machine) countHandles(table mem.VA, level int, budget *int) uint32 {
-	if *budget--; *budget < 0 || table == 0 || level >= handleLevels {
+func (m *Machine) countHandles(table mem.VA, level int, budget *listBudget) uint32 {
+	if budget.tables--; budget.tables < 0 || table == 0 || level >= handleLevels {
 		return 0
 	}
 	var b [mem.PageSize]byte

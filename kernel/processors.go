@@ -29,6 +29,7 @@ const (
 	StackException = "exception"
 	StackIST       = "ist" // one of the interrupt stack table's: double fault, NMI, machine check
 	StackUser      = "user"
+	StackOther     = "other" // nothing says whose it is
 )
 
 func (s StackRange) contains(va mem.VA) bool { return va >= s.Start && va < s.End }

@@ -15,6 +15,15 @@ import (
 func TestProcessors(t *testing.T) {
 	for _, column := range wholeColumns {
 		w := newWorld(t, column)
+		prcb := func(name string) mem.VA { return w.prcbs[1] + w.at("_KPRCB "+name) }
+		w.put(prcb("DpcRoutineActive"), []byte{1})
+		w.put32(prcb("DpcTimeCount"), 64)
+		w.put32(prcb("InterruptCount"), 77)
+		limit := "DpcTimeLimit"
+		if _, ok := w.field["_KPRCB "+limit]; !ok {
+			limit = "DpcTimeLimitTicks"
+		}
+		w.put32(prcb(limit), 1280)
 		m := w.open()
 		list, err := m.Processors()
 		if err != nil || len(list) != 2 {
@@ -26,6 +35,9 @@ func TestProcessors(t *testing.T) {
 		}
 		if b.KernelTime != 10*time.Second { // 640 ticks of 15.625 ms
 			t.Errorf("%s: kernel time %v, want 10s", column, b.KernelTime)
+		}
+		if !b.DPCActive || a.DPCActive || *b.Interrupts != 77 || b.Watchdog.Running != time.Second || b.Watchdog.RunningLimit != 20*time.Second {
+			t.Errorf("%s: DPC active %v, %d interrupts, watchdog %+v", column, b.DPCActive, *b.Interrupts, b.Watchdog)
 		}
 		if pc, _ := b.Registers.PC(); pc != uint64(w.rip) {
 			t.Errorf("%s: instruction pointer %#x, want %v", column, pc, w.rip)

@@ -180,6 +180,9 @@ func (m *Machine) cells(h Hive) (*cells, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hive at %v: %w", h.Address, err)
 	}
+	if block == 0 {
+		return nil, fmt.Errorf("hive at %v: it has no base block", h.Address)
+	}
 	var b [4]byte
 	if _, err := c.memory(block).ReadAt(b[:], block+baseRootCell); err != nil {
 		return nil, fmt.Errorf("hive at %v: base block: %w", h.Address, err)

@@ -156,6 +156,7 @@ func TestServices_Torn(t *testing.T) {
 		{"no system hive", func(w world) { w.ring(hiveListVariable, otherHive+0x640) }, 0, "none of 1 hives"},
 		{"its entry is torn", func(w world) { w.words(otherHive+0x640, 0x123) }, 2, "00000000`00000123 is no entry"},
 		{"no base block", func(w world) { delete(w, hiveBase) }, 0, "base block: ffffbc0d`20000024"},
+		{"none at all", func(w world) { w.words(hiveAt+0x40, 0) }, 0, "it has no base block"},
 		{"no map", func(w world) { delete(w, hiveMap) }, 0, "map: ffffbc0d`21000000"},
 		{"no table", func(w world) { delete(w, hiveTable) }, 0, "map: ffffbc0d`22"},
 		{"no cells", func(w world) { delete(w, hiveBins) }, 0, "00000240`00000"},

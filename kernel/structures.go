@@ -3,6 +3,7 @@ package kernel
 import (
 	_ "embed"
 	"strings"
+	"sync"
 
 	"bugcheck/dump"
 	"bugcheck/internal/le"
@@ -15,13 +16,14 @@ import (
 type structures struct {
 	types *symbols.Module // of the kernel; nil: none
 	table map[string]int  // "_EPROCESS ImageFileName"
+	asked *sync.Map       // what the symbols said, by the same keys; -1: nothing
 }
 
 // findLayouts takes the kernel of the table that is this one, and what the debugger
 // data block says besides.
 func (s *structures) findLayouts(f *dump.File) {
 	kdbg := f.Blocks.DebuggerData
-	s.table = findTable(f.Arch, kdbg)
+	s.table, s.asked = findTable(f.Arch, kdbg), &sync.Map{}
 	if s.table == nil {
 		s.table = map[string]int{}
 	}
@@ -78,13 +80,12 @@ const sizeField = "sizeof"
 // name goes into structures inside it. It is -1 where neither the symbols nor the
 // table know it: this kernel has no such field, or its layout is not known.
 func (m *Machine) Field(structure, path string) int {
-	s := m.structures
-	if s.types != nil {
-		if at, ok := s.types.Field(structure, path); ok {
-			return int(at)
-		}
+	s := &m.structures
+	key := structure + " " + path
+	if at := s.ask(key, func() (uint32, bool) { return s.types.Field(structure, path) }); at >= 0 {
+		return at
 	}
-	if at, ok := s.table[structure+" "+path]; ok {
+	if at, ok := s.table[key]; ok {
 		return at
 	}
 	return -1
@@ -92,13 +93,29 @@ func (m *Machine) Field(structure, path string) int {
 
 // SizeOf is the size of a structure in bytes; zero: not known.
 func (m *Machine) SizeOf(structure string) int {
-	s := m.structures
-	if s.types != nil {
-		if n, ok := s.types.SizeOf(structure); ok {
-			return int(n)
-		}
+	s := &m.structures
+	key := structure + " " + sizeField
+	if n := s.ask(key, func() (uint32, bool) { return s.types.SizeOf(structure) }); n >= 0 {
+		return n
 	}
-	return s.table[structure+" "+sizeField]
+	return s.table[key]
+}
+
+// ask asks the symbols, which have to decode their types, once for each key; -1:
+// they do not know.
+func (s *structures) ask(key string, symbols func() (uint32, bool)) int {
+	if s.types == nil || s.asked == nil {
+		return -1
+	}
+	if v, ok := s.asked.Load(key); ok {
+		return v.(int)
+	}
+	answer := -1
+	if v, ok := symbols(); ok {
+		answer = int(v)
+	}
+	s.asked.Store(key, answer)
+	return answer
 }
 
 // Variable is the address of one of the kernel's variables by its name; only

@@ -57,6 +57,7 @@ func waitReason(n uint8) string {
 
 // threadFields says where an ETHREAD holds what; it begins with its KTHREAD.
 type threadFields struct {
+	budget                                                                           *listBudget
 	link, cid, create, exit, status, start, win32Start, name                         int
 	state, reason, waitTime, priority, base, kernel, user, switches, processor       int
 	teb, process, apcProcess, initialStack, limit, stackBase, kernelStack, trapFrame int
@@ -66,7 +67,8 @@ func (m *Machine) threadFields() threadFields {
 	e := func(name string) int { return m.Field("_ETHREAD", name) }
 	k := func(name string) int { return m.Field("_KTHREAD", name) }
 	return threadFields{
-		link: e("ThreadListEntry"), cid: e("Cid"), create: e("CreateTime"), exit: e("ExitTime"), status: e("ExitStatus"),
+		budget: &listBudget{text: maxListText / 4}, // a name is a word or two
+		link:   e("ThreadListEntry"), cid: e("Cid"), create: e("CreateTime"), exit: e("ExitTime"), status: e("ExitStatus"),
 		start: e("StartAddress"), win32Start: e("Win32StartAddress"), name: e("ThreadName"),
 		state: k("State"), reason: k("WaitReason"), waitTime: k("WaitTime"), priority: k("Priority"), base: k("BasePriority"),
 		kernel: k("KernelTime"), user: k("UserTime"), switches: k("ContextSwitches"), processor: k("NextProcessor"),
@@ -125,7 +127,7 @@ func (m *Machine) threadAt(va mem.VA, f threadFields) (Thread, error) {
 	}
 	t.Start, t.Win32Start, t.TEB = o.pointer(f.start), o.pointer(f.win32Start), o.pointer(f.teb)
 	if at := o.pointer(f.name); at != 0 {
-		t.Name = m.unicodeString(at)
+		t.Name = f.budget.stringIn(m, m.Memory, at, maxPath)
 	}
 	t.StackLimit, t.StackBase = o.pointer(f.limit), o.pointer(f.stackBase)
 	t.KernelStack, t.TrapFrame = o.pointer(f.kernelStack), o.pointer(f.trapFrame)
@@ -156,7 +158,7 @@ func (m *Machine) since(n *uint32) time.Duration {
 
 // ThreadStack lists the callers of any thread: of one that runs from its
 // processor's registers, else from where it was switched out. Of another process
-// than the current one it ends where the kernel was entered.
+// than the one whose memory m shows it ends where the kernel was entered; see As.
 func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
 	if t.State == Running {
 		blocks, _ := m.processorBlocks() // one that is missing runs nothing that is known
@@ -178,7 +180,7 @@ func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
 // ownFrames cuts the callers of another process's thread where it entered the
 // kernel: its modules are not the machine's.
 func (m *Machine) ownFrames(t Thread, frames []report.Frame) []report.Frame {
-	if t.Process == m.processAddress() {
+	if t.Process == m.program {
 		return frames
 	}
 	for i, f := range frames {
@@ -229,7 +231,7 @@ func (m *Machine) userStackOf(teb mem.VA) (StackRange, bool) {
 // threadWalker finds the callers of a thread.
 func (m *Machine) threadWalker(t Thread, stacks []StackRange) *unwind.Walker {
 	memory := m.Memory
-	if t.Process != m.processAddress() {
+	if t.Process != m.program {
 		memory = kernelMemory{m}
 	}
 	return m.walkerOn(stacks, memory)

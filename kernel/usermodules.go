@@ -25,16 +25,16 @@ func (m *Machine) readUserModules() {
 	if len(list) > 0 { // a kernel dump has none of it
 		m.noteError("loaded modules", err)
 	}
-	for _, d := range list {
-		image := m.identify(m.Memory, &d)
-		m.Modules = append(m.Modules, Module{Driver: d, Module: userModuleName(d.Name), User: true})
-		m.images = append(m.images, image)
-	}
+	m.addProgram(list)
 }
 
-// ModulesOf lists the modules of a program, as its loader's list names them. What
-// was read is returned beside the error; a kernel dump has no user memory.
-func (m *Machine) ModulesOf(p Process) ([]Module, error) {
+// As is the machine as a process sees it: Memory is its address space, and the
+// program's modules are its own. What crashed stays what it was. A program whose
+// memory is not in the dump has no modules; the error says what of them is missing.
+func (m *Machine) As(p Process) (*Machine, error) {
+	if p.Address == m.program {
+		return m, nil
+	}
 	o, err := m.read("process", p.Address, m.SizeOf("_EPROCESS"))
 	if err != nil {
 		return nil, err
@@ -43,13 +43,31 @@ func (m *Machine) ModulesOf(p Process) ([]Module, error) {
 	if space == nil {
 		return nil, fmt.Errorf("process at %v: its page tables are not known", p.Address)
 	}
-	list, err := m.programModules(space, o)
-	var modules []Module
-	for _, d := range list {
-		m.identify(space, &d)
-		modules = append(modules, Module{Driver: d, Module: userModuleName(d.Name), User: true})
+	own, v := *m.File, *m
+	v.File, v.program = &own, p.Address
+	own.Memory = space
+	v.Modules, v.images, v.symbols = nil, nil, nil
+	for i, mod := range m.Modules {
+		if !mod.User {
+			v.Modules, v.images = append(v.Modules, mod), append(v.images, m.images[i])
+			if m.Searched() {
+				v.symbols = append(v.symbols, m.symbols[i])
+			}
+		}
 	}
-	return modules, err
+	list, err := m.programModules(space, o)
+	v.addProgram(list)
+	v.sortModules()
+	return &v, err
+}
+
+// addProgram adds the modules of a program.
+func (m *Machine) addProgram(list []dump.Driver) {
+	for _, d := range list {
+		image := m.identify(m.Memory, &d)
+		m.Modules = append(m.Modules, Module{Driver: d, Module: userModuleName(d.Name), User: true})
+		m.images = append(m.images, image)
+	}
 }
 
 // programModules follows EPROCESS.Peb, PEB.Ldr and the list of the loader there.

@@ -75,13 +75,16 @@ func (v *VirtualMemory) partitionFigures() []figure {
 	}
 }
 
-// systemFigures stand in MI_SYSTEM_INFORMATION.
+// systemFigures stand in MI_SYSTEM_INFORMATION. A machine that runs has pools: zero says
+// that a field is not what it was, and the next for the same number is taken.
 func (v *VirtualMemory) systemFigures() []figure {
 	return []figure{
 		{&v.NonPagedPool, "Pools.AllocatedNonPagedPool", kdbgAllocated},
+		{&v.NonPagedPool, "Vs.NonPagedPoolCommit", 0},
 		{&v.NonPagedPoolMax, "Vs.MaximumNonPagedPoolInPages", 0},
-		{&v.PagedPool, "Vs.PagedPoolInfo.AllocatedPagedPool", kdbgPagedCommit},
+		{&v.PagedPool, "Vs.PagedPoolInfo.AllocatedPagedPool", 0},
 		{&v.PagedPoolMax, "Vs.SizeOfPagedPoolInPages", 0},
+		{&v.PagedPool, "", kdbgPagedCommit},
 		{&v.ProcessCommit, "Vs.ProcessCommit", kdbgProcessCommit},
 	}
 }
@@ -124,7 +127,7 @@ func (m *Machine) VirtualMemory() (VirtualMemory, error) {
 // figures reads the fields of a structure that this kernel's layout has.
 func (m *Machine) figures(va mem.VA, structure string, list []figure) {
 	for _, f := range list {
-		if at := m.Field(structure, f.path); at >= 0 {
+		if at := m.Field(structure, f.path); at >= 0 && (*f.to == nil || **f.to == 0) {
 			m.figure(f.to, va+mem.VA(at))
 		}
 	}
@@ -142,7 +145,7 @@ func (m *Machine) figure(to **uint64, va mem.VA) {
 // data block names; since Windows 10 it names few.
 func (m *Machine) debuggerFigures(v *VirtualMemory) {
 	for _, f := range append(v.partitionFigures(), v.systemFigures()...) {
-		if f.kdbg != 0 && m.variable(f.kdbg) != 0 && *f.to == nil {
+		if f.kdbg != 0 && m.variable(f.kdbg) != 0 && (*f.to == nil || **f.to == 0) {
 			m.figure(f.to, m.variable(f.kdbg))
 		}
 	}
@@ -248,23 +251,35 @@ func (m *Machine) systemPartition(runs []PhysicalRun) (mem.VA, error) {
 	return at - mem.VA(lowest), nil
 }
 
-// memoryState finds MiState. Its partition list holds the system partition, alone in a
-// place of its own, and where that is.
+// memoryState finds MiState: by symbols, else as what has the list of partitions, whose
+// first is the system's, and believable limits of both pools.
 func (m *Machine) memoryState(partition mem.VA) (mem.VA, error) {
 	if va, ok := m.Variable("MiState"); ok {
 		return va, nil
 	}
-	list := m.Field("_MI_SYSTEM_INFORMATION", "Partitions.Partition")
-	if list < 8 {
-		return 0, fmt.Errorf("MiState: symbols do not say where it is")
+	f := &fields{m: m}
+	list := f.at("_MI_SYSTEM_INFORMATION", "Partitions.Partition")
+	nonPaged, paged := f.at("_MI_SYSTEM_INFORMATION", "Vs.MaximumNonPagedPoolInPages"), f.at("_MI_SYSTEM_INFORMATION", "Vs.SizeOfPagedPoolInPages")
+	if err := f.err(); err != nil {
+		return 0, fmt.Errorf("MiState: %w", err)
+	}
+	limit := func(at mem.VA) bool {
+		n, err := m.pointer(at)
+		return err == nil && n > 0 && n <= maxPages
 	}
 	at, ok := m.findWords(func(words []byte, at mem.VA) bool {
-		return mem.VA(le.U64(words, 0)) == partition && mem.VA(le.U64(words, 8)) == at
+		first := mem.VA(le.U64(words, 0))
+		if first%8 != 0 || !m.isKernelAddress(first) {
+			return false
+		}
+		va, err := mem.ReadVA(m.Memory, first)
+		state := at - mem.VA(list)
+		return err == nil && va == partition && limit(state+mem.VA(nonPaged)) && limit(state+mem.VA(paged))
 	})
 	if !ok {
 		return 0, fmt.Errorf("MiState: symbols do not say where it is, and no variable of the kernel looks like it")
 	}
-	return at + 8 - mem.VA(list), nil
+	return at - mem.VA(list), nil
 }
 
 const (

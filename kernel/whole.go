@@ -87,15 +87,20 @@ func (m *Machine) readStack() {
 		return
 	}
 	top := mem.VA(sp)
-	i := slices.IndexFunc(m.stacks, func(s StackRange) bool { return top >= s.Start && top < s.End })
+	i := slices.IndexFunc(m.stacks, func(s StackRange) bool { return s.contains(top) })
 	if i < 0 {
-		m.note("stack", report.T("The stack pointer, %s, lies on none of the stacks of the processor and its thread.", top.String()))
-		return
+		i = len(m.stacks) // such as one of the interrupt stack table's, where that is not found
+		m.stacks = append(m.stacks, StackRange{StackOther, top, top + min(m.stackSize(), -top)})
 	}
-	b := make([]byte, min(m.stacks[i].End-top, maxStack))
-	n, err := m.Memory.ReadAt(b, top)
-	m.noteError("stack", err)
-	m.Blocks.Stack, m.Blocks.StackTop = b[:n], top
+	parts := m.pagesOf(top, min(m.stacks[i].End, top+min(maxStack, -top)))
+	if len(parts) == 0 || parts[0].start != top {
+		m.note("stack", report.T("What the stack pointer, %s, points to is not in the dump.", top.String()))
+	} else {
+		m.Blocks.Stack, m.Blocks.StackTop = parts[0].b, top
+		if m.stacks[i].Kind == StackOther {
+			m.stacks[i].End = top + mem.VA(len(parts[0].b))
+		}
+	}
 	m.otherStacks = m.readOtherStacks(m.stacks[i])
 }
 

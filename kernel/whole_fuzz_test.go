@@ -18,7 +18,9 @@ func walkWhole(tb testing.TB, m *kernel.Machine) {
 	walk(tb, m)
 	processes, _ := m.Processes()
 	for i, p := range processes {
-		_, _ = m.ModulesOf(p)
+		if own, _ := m.As(p); own != nil && i < 4 {
+			_ = own.Stack(own.HeaderRegisters(), nil)
+		}
 		threads, _ := m.Threads(p)
 		for j, th := range threads {
 			if i+j > 16 {

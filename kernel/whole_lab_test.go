@@ -62,7 +62,7 @@ func (s *sparse) ReadAt(p []byte, off int64) (int, error) {
 // plans are the lab's machines.
 var plans = []lab.Plan{
 	{Arch: "x64", Build: 17763}, {Arch: "x64", Build: 19041}, {Arch: "x64", Build: 20348},
-	{Arch: "x64", Build: 22621}, {Arch: "x64", Build: 26100}, {Arch: "arm64", Build: 26100},
+	{Arch: "x64", Build: 22621}, {Arch: "x64", Build: 26100}, {Arch: "arm64", Build: 22000}, {Arch: "arm64", Build: 26100},
 }
 
 func labSystem(tb testing.TB, p lab.Plan) *lab.System {
@@ -112,7 +112,7 @@ func TestLab_Whole(t *testing.T) {
 func TestLab_WholeVariants(t *testing.T) {
 	for _, p := range []lab.Plan{
 		{Arch: "x64", Build: 19041, Encoded: true}, {Arch: "arm64", Build: 26100, Encoded: true},
-		{Arch: "x64", Build: 20348, LargePages: true, Processors: 5}, {Arch: "x64", Build: 26100, Levels: 5},
+		{Arch: "x64", Build: 22621, LargePages: true, Processors: 5}, {Arch: "x64", Build: 26100, Levels: 5},
 	} {
 		s := labSystem(t, p)
 		m := kernel.Open(labDump(t, s, ram.ELF))

@@ -127,8 +127,8 @@ func TestModules_TornList(t *testing.T) {
 		{"a link to nowhere", func(w *world, e []mem.VA) { w.put64(e[0], 0x4141414141414140) }, wholeModules, "loaded modules"},
 		{"a link to itself", func(w *world, e []mem.VA) { w.putVA(e[1], e[1]) }, wholeModules, "comes back"},
 		{"a link back", func(w *world, e []mem.VA) { w.putVA(e[1], e[0]) }, wholeModules, "comes back"},
-		{"both links", func(w *world, e []mem.VA) { w.put64(e[1], 0); w.put64(e[1]+8, 0) }, append(append([]string{}, wholeModules[0]), wholeModules[2:]...), "not back"},
-		{"the head", func(w *world, _ []mem.VA) { w.put64(w.modules, 0); w.put64(w.modules+8, 0) }, append(append([]string{}, wholeModules[0]), wholeModules[3:]...), "The kernel is not in the list"},
+		{"both links", func(w *world, e []mem.VA) { w.put64(e[1], 0); w.put64(e[1]+8, 0) }, append([]string{wholeModules[0]}, wholeModules[2:]...), "not back"},
+		{"the head", func(w *world, _ []mem.VA) { w.put64(w.modules, 0); w.put64(w.modules+8, 0) }, append(append([]string{wholeModules[0]}, wholeModules[3:]...), wholeModules[2]), "The kernel is not in the list"},
 	} {
 		w := newWorld(t, "x64 19041")
 		e := []mem.VA{mem.VA(w.read64(w.modules))}

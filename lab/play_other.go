@@ -25,11 +25,23 @@ func playPowerIRP(c *Crash) error {
 	if err != nil {
 		return err
 	}
+	s.keepRequest(irp, function, pdo)
 	g := s.on(s.Crashed.Idle)
 	g.irql = 2
 	g.call("nt!KiIdleLoop", "nt!KiRetireDpcList", "nt!KiProcessExpiredTimerList", "nt!PopIrpWatchdog", "nt!PopIrpWatchdogBugcheck", "nt!KeBugCheckEx").lay()
 	g.stop(0x9f, [4]uint64{3, pdo.Address, s.powerTriage(irp, pdo.Address), irp}, "")
 	return c.finish(g, "nt!PopIrpWatchdogBugcheck", TruthVerdict{Cause: "driver", Image: "labusb.sys"})
+}
+
+// keepRequest keeps in small dumps what Windows adds for a power request: the IRP and the
+// devices of its stack with their drivers.
+func (s *System) keepRequest(irp uint64, devices ...*DeviceObject) {
+	s.Keep(irp, 0xd0+0x48*4)
+	for _, d := range devices {
+		s.Keep(d.Address, 0x150+0x60)
+		s.Keep(d.Driver.Address, 0x150)
+		s.Keep(d.Node, 0x200)
+	}
 }
 
 // powerTriage makes a TRIAGE_9F_POWER with one TRIAGE_POP_IRP_DATA: dt nt!_TRIAGE_9F_POWER,
@@ -42,6 +54,9 @@ func (s *System) powerTriage(irp, pdo uint64) uint64 {
 	s.word(entry+0x18, pdo)
 	s.half(va, 0x8000|1<<16)
 	s.word(va+8, head)
+	for _, at := range []uint64{head, entry, va} {
+		s.Keep(at, 0x40)
+	}
 	return va
 }
 
@@ -86,6 +101,7 @@ func (s *System) errorRecord() uint64 {
 	w.grow(128 + 72 + 192)
 	va := s.alloc("Whea", uint64(len(w.b)), false)
 	s.put(va, w.b)
+	s.Keep(va, uint64(len(w.b)))
 	return va
 }
 
@@ -132,6 +148,7 @@ func playFastFail(c *Crash) error {
 	g.call("nt!KiBugCheckDispatch", "nt!KeBugCheckEx").lay()
 	fault := g.placed("labflt!LabfltRemoveEntry")
 	record := s.alloc("Exrc", 0x98, false)
+	s.Keep(record, 0x98)
 	s.put(record, Exception{Code: 0xc0000409, Flags: 1, Address: fault.Registers.PC, Parameters: []uint64{3}}.Record64())
 	g.stop(0x139, [4]uint64{3, g.placed(g.trapEntry(failFast)).TrapFrame, record, 0}, "labflt.sys")
 	return c.finish(g, "labflt!LabfltRemoveEntry", TruthVerdict{Cause: "driver", Image: "labflt.sys"})

@@ -138,7 +138,7 @@ func (p *Plan) defaults() {
 func (s *System) build() {
 	for _, f := range []func(){
 		s.buildModules, s.buildPool, s.buildObjects, s.buildModuleList, s.buildProcessors,
-		s.buildProcesses, s.buildDevices, s.buildLocks, s.buildBackground, s.buildShared, s.buildMemoryState, s.buildDebugger,
+		s.buildProcesses, s.buildDevices, s.buildLocks, s.buildBackground, s.buildShared, s.buildDebugger, s.buildMemoryState, s.settlePool,
 	} {
 		if f(); s.err != nil {
 			return

@@ -32,6 +32,5 @@ func (s *System) buildBackground() {
 				n.frees += past
 			}
 		}
-		s.writeTag(t)
 	}
 }

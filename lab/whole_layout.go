@@ -64,6 +64,13 @@ func (s *System) record(structure string, va uint64) *record {
 	return r
 }
 
+// update starts a structure at va with what stands there.
+func (s *System) update(structure string, va uint64) *record {
+	r := s.record(structure, va)
+	s.fail(s.Space.Read(va, r.b))
+	return r
+}
+
 // off returns where a field stands, -1 where this build has none. "KTHREAD.Teb" is a
 // field of the structure that r starts with.
 func (r *record) off(field string) int {

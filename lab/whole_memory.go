@@ -59,8 +59,8 @@ func (s *System) buildMemoryState() {
 // miState writes MiState and MiSystemPartition: dt nt!_MI_SYSTEM_INFORMATION, nt!_MI_PARTITION.
 func (s *System) miState(f memoryFigures, nonpaged, paged uint64) {
 	last := s.Memory.Runs()[len(s.Memory.Runs())-1]
-	state := s.record("_MI_SYSTEM_INFORMATION", s.variable("MiState", s.layout.Size("_MI_SYSTEM_INFORMATION")))
-	partition := s.record("_MI_PARTITION", s.variable("MiSystemPartition", s.layout.Size("_MI_PARTITION")))
+	state := s.update("_MI_SYSTEM_INFORMATION", s.variable("MiState", s.layout.Size("_MI_SYSTEM_INFORMATION")))
+	partition := s.update("_MI_PARTITION", s.variable("MiSystemPartition", s.layout.Size("_MI_PARTITION")))
 	set := func(r *record, part, structure, field string, v uint64) {
 		a, b := r.off(part), r.off(structure+":"+field)
 		if a >= 0 && b >= 0 {

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"math/bits"
 	"sort"
 
 	"bugcheck/lab/ram"
@@ -19,6 +20,8 @@ type pool struct {
 	big    uint64      // PoolBigPageTable's first entry
 	bigs   []uint64    // what stands in it, by index; 0: free
 	keys   [2]uint64   // RtlpHpHeapGlobals: HeapKey, LfhKey
+
+	complete bool // the machine is made: from now on tables and trees are kept up to date
 }
 
 // poolKind is nonpaged or paged pool.
@@ -26,6 +29,7 @@ type poolKind struct {
 	paged   bool
 	next    uint64         // the first address that no page has
 	free    [4097][]uint64 // where blocks that are free start, by their size in 16 bytes
+	some    [65]uint64     // which of the lists are not empty, a bit each
 	heap    uint64         // _SEGMENT_HEAP, or POOL_DESCRIPTOR in 17763
 	segment uint64         // the _HEAP_PAGE_SEGMENT in use
 	unit    uint64         // the next free page of it
@@ -52,7 +56,7 @@ const (
 	poolTags    = 2048 // entries of PoolTrackTable
 	poolBigs    = 65536
 	poolHeader  = 16
-	poolLargest = 0xff0 // bytes of the largest block that is not whole pages
+	poolLargest = 0xfe0 // bytes of the largest block that is not whole pages
 )
 
 // buildPool makes the tables and the first pages of both kinds.
@@ -65,6 +69,11 @@ func (s *System) buildPool() {
 	p.table = s.take(&s.regions.extra, poolTags*tracker, ram.Writable)
 	p.big = s.take(&s.regions.extra, poolBigs*big, ram.Writable)
 	s.pointer("PoolTrackTable", p.table)
+	tables := s.variable("ExPoolTagTables", 0x800) // one for each processor; all is counted on the first
+	s.word(tables, p.table)
+	for i := 1; i < s.Plan.Processors; i++ {
+		s.word(tables+8*uint64(i), s.take(&s.regions.extra, poolTags*tracker, ram.Writable))
+	}
 	s.pointer("PoolTrackTableSize", poolTags)
 	s.pointer("PoolTrackTableMask", poolTags-2)
 	s.pointer("PoolBigPageTable", p.big)
@@ -102,10 +111,13 @@ func (s *System) Alloc(tag string, size uint64, paged bool) (uint64, error) {
 		b.big = s.addBig(va, tag, size, paged)
 	case s.segmentHeap():
 		b.size = (size + poolHeader + 15) &^ 15
-		va = s.allocChunk(k, b.size, tag)
+		va, b.size = s.allocChunk(k, b.size, tag)
+		if s.pool.complete {
+			s.freeTree(k)
+		}
 	default:
 		b.size = (size + poolHeader + 15) &^ 15
-		va = s.allocBlock(k, b.size, tag)
+		va, b.size = s.allocBlock(k, b.size, tag)
 	}
 	s.pool.blocks[va] = b
 	s.count(b, 1)
@@ -126,9 +138,11 @@ func (s *System) Free(va uint64) error {
 		entry := s.layout.Size("_POOL_TRACKER_BIG_PAGES")
 		s.word(s.pool.big+uint64(b.big)*entry, va|1)
 		s.pool.bigs[b.big] = 0
+		s.freeUnits(k, va, b.size)
 		s.Space.Unmap(va, b.size)
 	case s.segmentHeap():
 		s.freeChunk(k, va, b.size)
+		s.freeTree(k)
 	default:
 		s.freeBlock(k, va, b.size)
 	}
@@ -173,7 +187,9 @@ func (s *System) count(b *block, n int) {
 		k.frees++
 		k.bytes -= b.size
 	}
-	s.writeTag(b.tag)
+	if s.pool.complete {
+		s.writeTag(b.tag)
+	}
 }
 
 // writeTag writes an entry of PoolTrackTable.
@@ -250,24 +266,38 @@ func header(previous, size uint64, paged, inUse bool, tag string) []byte {
 // fit takes the smallest free block that has room for size bytes from its list, of equals
 // the one that was freed last.
 func (k *poolKind) fit(size uint64) (va, n uint64, ok bool) {
-	for c := size / 16; c < uint64(len(k.free)); c++ {
-		if l := k.free[c]; len(l) > 0 {
-			k.free[c] = l[:len(l)-1]
-			return l[len(l)-1], c * 16, true
+	for c := size / 16; c < uint64(len(k.free)); {
+		some := k.some[c/64] >> (c % 64)
+		if some == 0 {
+			c = (c/64 + 1) * 64
+			continue
 		}
+		c += uint64(bits.TrailingZeros64(some))
+		l := k.free[c]
+		k.set(c, l[:len(l)-1])
+		return l[len(l)-1], c * 16, true
 	}
 	return 0, 0, false
 }
 
+// set replaces the list of a size, in 16 bytes.
+func (k *poolKind) set(c uint64, l []uint64) {
+	k.free[c] = l
+	k.some[c/64] &^= 1 << (c % 64)
+	if len(l) > 0 {
+		k.some[c/64] |= 1 << (c % 64)
+	}
+}
+
 // keep puts a free block on its list.
-func (k *poolKind) keep(va, size uint64) { k.free[size/16] = append(k.free[size/16], va) }
+func (k *poolKind) keep(va, size uint64) { k.set(size/16, append(k.free[size/16], va)) }
 
 // drop takes a block of a known size from its list and reports whether it was there.
 func (k *poolKind) drop(va, size uint64) bool {
 	l := k.free[size/16]
 	for i, x := range l {
 		if x == va {
-			k.free[size/16] = append(l[:i:i], l[i+1:]...)
+			k.set(size/16, append(l[:i:i], l[i+1:]...))
 			return true
 		}
 	}

@@ -37,8 +37,9 @@ func (s *System) listHead(k *poolKind, size uint64) uint64 {
 	return k.heap + off + 16*(size/16-1)
 }
 
-// allocBlock returns the address behind the header of a block of size bytes.
-func (s *System) allocBlock(k *poolKind, size uint64, tag string) uint64 {
+// allocBlock returns the address behind the header of a block of at least size bytes, and
+// how large it is.
+func (s *System) allocBlock(k *poolKind, size uint64, tag string) (va, n uint64) {
 	at, room, ok := k.fit(size)
 	previous := uint64(0)
 	if ok {
@@ -54,7 +55,7 @@ func (s *System) allocBlock(k *poolKind, size uint64, tag string) uint64 {
 	if room > size {
 		s.freeTo(k, at+size, size, room-size)
 	}
-	return at + poolHeader
+	return at + poolHeader, size
 }
 
 // freeTo makes a free block at an address, behind a block of previous bytes.

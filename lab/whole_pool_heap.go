@@ -7,8 +7,7 @@ import "bugcheck/lab/ram"
 // chunk a POOL_HEADER stands as before. Sources: dt nt!_SEGMENT_HEAP and the structures below
 // it; C. Bayet, P. Fariello, "Scoop the Windows 10 pool!", SSTIC 2020, for the encodings;
 // MemProcFS vmm/vmmwinpool.c and dt nt!_HEAP_SEG_RANGE_TYPE for RangeFlags and for what 26100
-// leaves out of a segment's signature; the lists of low-fragmentation and of free chunks stay
-// empty.
+// leaves out of a segment's signature; the low-fragmentation part stays empty.
 const (
 	segmentSize   = 1 << 20
 	segmentUnits  = segmentSize / 0x1000
@@ -130,9 +129,9 @@ func (s *System) addSegment(k *poolKind) {
 	s.word(s.inHeap(k.heap, "SegContexts", "_HEAP_SEG_CONTEXT", "SegmentCount"), uint64(len(k.segs)))
 }
 
-// allocChunk returns the address behind the POOL_HEADER of a chunk; size counts from that
-// header on.
-func (s *System) allocChunk(k *poolKind, size uint64, tag string) uint64 {
+// allocChunk returns the address behind the POOL_HEADER of a chunk and how large its block
+// is, which counts from that header on.
+func (s *System) allocChunk(k *poolKind, size uint64, tag string) (va, n uint64) {
 	want := size + chunkHeader
 	at, room, ok := k.fit(want)
 	if !ok {
@@ -142,13 +141,13 @@ func (s *System) allocChunk(k *poolKind, size uint64, tag string) uint64 {
 		want = room
 	}
 	s.chunk(k, at, want, s.before(at), true)
-	s.put(at+chunkHeader, header(0, size, k.paged, true, tag))
+	s.put(at+chunkHeader, header(0, want-chunkHeader, k.paged, true, tag))
 	if room > want {
 		s.chunk(k, at+want, room-want, want, false)
 		k.keep(at+want, room-want)
 		s.after(k, at+room, room-want)
 	}
-	return at + chunkHeader + poolHeader
+	return at + chunkHeader + poolHeader, want - chunkHeader
 }
 
 // freeChunk frees a chunk. It stays apart from free neighbours, as with delayed freeing.
@@ -156,7 +155,6 @@ func (s *System) freeChunk(k *poolKind, va, _ uint64) {
 	at := va - poolHeader - chunkHeader
 	size := s.sizes(at) >> 16 & 0xffff * 16
 	s.chunk(k, at, size, s.before(at), false)
-	s.put(at+chunkHeader, make([]byte, 16)) // _HEAP_VS_CHUNK_FREE_HEADER.Node reaches into the block
 	k.keep(at, size)
 }
 

@@ -320,8 +320,7 @@ func (s *System) buildCidTable() {
 			enter(t.ID, t.Address)
 		}
 	}
-	r := s.record("_HANDLE_TABLE", s.handleTable(0, 0, count, nil))
-	s.fail(s.Space.Read(r.va, r.b))
+	r := s.update("_HANDLE_TABLE", s.handleTable(0, 0, count, nil))
 	r.set32("NextHandleNeedingPool", uint32(len(pages)*0x400))
 	r.set64("TableCode", top|1)
 	r.write()
@@ -335,7 +334,10 @@ func (s *System) runUsual() {
 	s.Crashed.Thread = p.Threads[0]
 	s.setThreadState(p.Threads[0], stateRunning, 0)
 	for _, c := range s.Processors {
-		c.Context = s.idleContext(c)
+		c.Context = s.stoppedContext(c)
+		if c.Thread == c.Idle {
+			c.IRQL = 2
+		}
 		s.writeProcessor(c)
 	}
 }

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"time"
+
+	"bugcheck/lab/code"
 )
 
 // EThread is a thread.
@@ -21,6 +23,8 @@ type EThread struct {
 	WaitObject   uint64
 	Irps         []uint64 // its pending requests
 
+	userTop              uint64         // where its user stack begins
+	stopped              code.Registers // if a processor was stopped while it ran
 	priority             int8
 	kernelTime, userTime uint32
 	created              time.Time
@@ -67,9 +71,12 @@ func (s *System) addThread(p *EProcess, plan threadPlan) *EThread {
 	default:
 		s.userThread(t, plan.n)
 	}
+	if plan.idle {
+		s.layIdle(t)
+	}
 	if t.State == stateWaiting {
 		t.WaitObject = s.event(0, false)
-		s.waitingStack(t)
+		s.layWait(t, plan.n)
 	}
 	p.Threads = append(p.Threads, t)
 	s.writeThread(t)
@@ -184,8 +191,7 @@ func (s *System) setThreadState(t *EThread, state, reason uint8) {
 func (s *System) Wait(t *EThread, object uint64, reason uint8) error {
 	s.setThreadState(t, stateWaiting, reason)
 	t.WaitObject = object
-	r := s.record("_ETHREAD", t.Address)
-	s.fail(s.Space.Read(r.va, r.b))
+	r := s.update("_ETHREAD", t.Address)
 	s.writeWait(r, t)
 	r.write()
 	return s.err
@@ -217,32 +223,10 @@ func (s *System) SetTrapFrame(t *EThread, va uint64, registers Registers) error 
 	return s.err
 }
 
-// idleContext returns the registers of a processor that was stopped while idle, or in the
-// middle of what its thread does.
-func (s *System) idleContext(p *KPrcb) []byte {
-	sp := p.Thread.KernelStack
+// stoppedContext returns the CONTEXT of a processor that was stopped while its thread ran.
+func (s *System) stoppedContext(p *KPrcb) []byte {
 	if s.Arch == "arm64" {
-		return ARM64{Pc: s.Symbol("KeBugCheckEx"), Sp: sp, Fp: sp, Cpsr: 0x600002c4}.Context()
+		return armRegisters(p.Thread.stopped, nil).Context()
 	}
-	return X64{Rip: s.Symbol("KeBugCheckEx"), Rsp: sp, EFlags: 0x40286}.Context()
-}
-
-// waitingStack leaves on a thread's kernel stack what a thread that waits has there: the
-// frame of the context switch, and for a user thread the trap frame of its system call.
-func (s *System) waitingStack(t *EThread) {
-	if t.TrapFrame != 0 {
-		var r Registers = X64{}.fromUser()
-		if s.Arch == "arm64" {
-			r = ARM64{}.fromUser()
-		}
-		s.put(t.TrapFrame, r.TrapFrame(Trap{}))
-	}
-	calls := []call{{0x140, s.Symbol("KiSwapContext") + 0x76}, {0x130, s.Symbol("KiSwapThread") + 0x500}, {0xa0, s.Symbol("KiCommitThreadWait") + 0x14f}}
-	m := conventions(X64{})
-	if s.Arch == "arm64" {
-		m = ARM64{}
-	}
-	for _, b := range m.frames(t.KernelStack, 0, calls) {
-		s.put(b.Address, b.Data)
-	}
+	return x64Registers(p.Thread.stopped, nil).Context()
 }

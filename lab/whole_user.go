@@ -149,9 +149,10 @@ func (s *System) userThread(t *EThread, n int) {
 	p := t.Process
 	t.Start = vaExe + 0x1d60
 	t.Teb = vaTEB + uint64(n)*0x2000
-	t.TrapFrame = t.InitialStack - X64{}.trapSize(true)
+	t.TrapFrame = t.InitialStack - X64{}.trapSize(true) // until a stack is laid
 	base := p.nextStack + 0x100000
 	p.nextStack = base
+	t.userTop = base - 0x40
 	s.fail(p.Space.Map(t.Teb, 0x2000, ram.Writable))
 	s.fail(p.Space.Map(base-userStack, userStack, ram.Writable))
 	var w buf

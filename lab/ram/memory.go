@@ -10,7 +10,7 @@ package ram
 import (
 	"encoding/binary"
 	"fmt"
-	"sort"
+	"slices"
 )
 
 // PageSize is the size of a page; all machines of the lab have 4 KiB pages.
@@ -44,6 +44,10 @@ type Memory struct {
 	pages map[uint64]*[PageSize]byte // by frame; absent: zero
 	class map[uint64]Class
 
+	recent [256]struct { // pages that were looked at, by the frame's low bits
+		pfn  uint64
+		page *[PageSize]byte
+	}
 	small, large uint64 // how many frames and large pages were handed out or passed over
 	spaces       []*Space
 }
@@ -187,7 +191,7 @@ func (m *Memory) has(pfn uint64) bool {
 // Write writes b at physical address pa. Frames of any class can be written.
 func (m *Memory) Write(pa uint64, b []byte) error {
 	return m.each(pa, b, func(pfn, at uint64, b []byte) {
-		p := m.pages[pfn]
+		p := m.page(pfn)
 		if p == nil {
 			p = new([PageSize]byte)
 			m.pages[pfn] = p
@@ -199,12 +203,23 @@ func (m *Memory) Write(pa uint64, b []byte) error {
 // Read fills b with what stands at physical address pa.
 func (m *Memory) Read(pa uint64, b []byte) error {
 	return m.each(pa, b, func(pfn, at uint64, b []byte) {
-		if p := m.pages[pfn]; p != nil {
+		if p := m.page(pfn); p != nil {
 			copy(b, p[at:])
 			return
 		}
 		clear(b)
 	})
+}
+
+// page returns what a frame holds, nil if it was never written. A page stays where it is.
+func (m *Memory) page(pfn uint64) *[PageSize]byte {
+	r := &m.recent[pfn%uint64(len(m.recent))]
+	if r.pfn == pfn && r.page != nil {
+		return r.page
+	}
+	p := m.pages[pfn]
+	r.pfn, r.page = pfn, p
+	return p
 }
 
 // each calls f for the part of b in each page.
@@ -223,7 +238,7 @@ func (m *Memory) each(pa uint64, b []byte, f func(pfn, at uint64, b []byte)) err
 
 // word returns the 8 bytes at pa, 0 outside of memory.
 func (m *Memory) word(pa uint64) uint64 {
-	if p := m.pages[pa/PageSize]; p != nil {
+	if p := m.page(pa / PageSize); p != nil {
 		return binary.LittleEndian.Uint64(p[pa%PageSize:])
 	}
 	return 0
@@ -239,6 +254,6 @@ func sortedKeys[T any](set map[uint64]T) []uint64 {
 	for k := range set {
 		keys = append(keys, k)
 	}
-	sort.Slice(keys, func(i, j int) bool { return keys[i] < keys[j] })
+	slices.Sort(keys)
 	return keys
 }
