@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 )
 
 // Frame is one function on a stack that Forge is to lay.
@@ -31,8 +30,8 @@ type Frame struct {
 	// Trap says how the processor entered the function. Nil for others, and for
 	// zero values.
 	Trap *Trap
-	// Set are registers that the function has given values itself, of those that
-	// callers keep.
+	// Set are registers that the function has given values itself: volatile ones, or
+	// those that it has saved for its caller.
 	Set []Value
 }
 
@@ -126,11 +125,11 @@ func Forge(arch string, top uint64, frames []Frame, initial Registers, fill func
 	forged := &Forged{}
 	for n, f := range frames {
 		placed, err := s.lay(arch, f)
+		if err == nil {
+			err = s.set(arch, f.Set, &placed)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("frame %d, %s: %w", n, f.name(), err)
-		}
-		if err := s.set(arch, f.Set, &placed); err != nil {
-			return nil, err
 		}
 		forged.Frames = append(forged.Frames, placed)
 	}
@@ -138,18 +137,24 @@ func Forge(arch string, top uint64, frames []Frame, initial Registers, fill func
 	return forged, nil
 }
 
-// set gives registers the values that a function has put there.
+// set gives registers the values that a function has put there: volatile ones, and
+// those that it has saved before.
 func (s *stack) set(arch string, values []Value, p *Placed) error {
 	for _, v := range values {
-		n := slices.Index(names64[:], v.Name)
+		n, volatile := slices.Index(names64[:], v.Name), false
 		if arch == "arm64" {
-			n = -1
 			if _, err := fmt.Sscanf(v.Name, "x%d", &n); err != nil {
 				n = -1
 			}
+			volatile = n < 19
+		} else {
+			volatile = n < 3 || n >= 8 && n < 12
 		}
 		if n < 0 || n >= len(s.regs.R) {
 			return fmt.Errorf("no register %q", v.Name)
+		}
+		if !volatile && !slices.Contains(s.saved, n) {
+			return fmt.Errorf("it has not saved %s, so it can put nothing there", v.Name)
 		}
 		s.regs.R[n], p.Registers.R[n] = v.Value, v.Value
 	}
@@ -163,6 +168,7 @@ type stack struct {
 	regs  Registers
 	spans []span
 	swaps uint64 // registers that got a new value so far
+	saved []int  // registers that the last function has saved
 }
 
 // span is a stack: its top, and how far down it is used.
@@ -229,6 +235,14 @@ func (s *stack) fresh() uint64 {
 	case 1:
 		return s.regs.SP + h>>8&0x1f8 // a local variable
 	}
+	return block(s.regs.SP, h)
+}
+
+// block is an address that could be one of pool, or on a user's stack of a heap.
+func block(stack, h uint64) uint64 {
+	if stack>>63 == 0 {
+		return 0x1d400000000 | h>>16&0x3fffffff0
+	}
 	return 0xffffa08000000000 | h>>16&0x3ffffffff0
 }
 
@@ -261,30 +275,30 @@ func mix(v uint64) uint64 {
 // numbers, addresses of pool and of the stack, and return addresses of calls in
 // the images of frames, as calls leave them that have long returned.
 func Junk(seed uint64, frames []Frame) func(addr uint64) uint64 {
-	var stale []uint64
+	var stale [2][]uint64 // of the user's images, of the kernel's
 	seen := map[*Image]bool{}
 	for _, f := range frames {
 		if f.Image != nil && !seen[f.Image] {
 			seen[f.Image] = true
 			for _, rva := range f.Image.CallSites() {
-				stale = append(stale, f.Base+uint64(rva))
+				half := &stale[f.Base>>63]
+				*half = append(*half, f.Base+uint64(rva))
 			}
 		}
 	}
-	sort.Slice(stale, func(a, b int) bool { return stale[a] < stale[b] })
 	return func(addr uint64) uint64 {
-		h := mix(seed ^ addr)
+		h, half := mix(seed^addr), stale[addr>>63]
 		switch k := h % 16; {
 		case k < 5:
 			return 0
 		case k < 8:
 			return h >> 8 & 0xffff
 		case k < 11:
-			return 0xffffa08000000000 | h>>16&0x3ffffffff0
+			return block(addr, h)
 		case k < 13:
 			return addr + h>>8&0x3f8
-		case k < 15 && len(stale) > 0:
-			return stale[h>>8%uint64(len(stale))]
+		case k < 15 && len(half) > 0:
+			return half[h>>8%uint64(len(half))]
 		}
 		return h >> 32
 	}

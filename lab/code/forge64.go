@@ -3,6 +3,7 @@ package code
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Unwind codes of x64, winnt.h; "x64 exception handling".
@@ -101,22 +102,21 @@ func (s *stack) lay64(f Frame) (Placed, error) {
 	trap := len(u.codes) > 0 && u.codes[0].op == opPushFrame
 	switch {
 	case trap:
-		s.machineFrame64(f, u.codes[0].info == 1)
+		p.TrapFrame = s.machineFrame64(f, u.codes[0].info == 1)
 	case !f.Jumped:
 		s.down(8)
 		s.write(s.regs.SP, s.regs.PC)
 	}
-	fresh := s.prologue64(u, f.PC-fn.begin)
+	s.saved = s.prologue64(u, f.PC-fn.begin)
 	if err := s.move64(f, u, trap); err != nil {
 		return p, err
 	}
-	for _, r := range fresh {
+	for _, r := range s.saved {
 		s.regs.R[r] = s.fresh()
 	}
 	s.regs.PC = f.Base + uint64(f.PC)
 	s.regs.R[rspIndex] = s.regs.SP
 	if trap {
-		p.TrapFrame = s.regs.SP
 		s.volatile64(f.Trap, p.TrapFrame)
 	}
 	p.Registers = s.regs
@@ -125,7 +125,7 @@ func (s *stack) lay64(f Frame) (Placed, error) {
 
 // prologue64 does what the prologue has done at an offset into the function. It
 // returns the registers that are free for other values.
-func (s *stack) prologue64(u info64, at uint32) (fresh []byte) {
+func (s *stack) prologue64(u info64, at uint32) (fresh []int) {
 	var saves []code64
 	set := false
 	for _, c := range u.codes {
@@ -136,7 +136,7 @@ func (s *stack) prologue64(u info64, at uint32) (fresh []byte) {
 		case opPush:
 			s.down(8)
 			s.write(s.regs.SP, s.regs.R[c.info])
-			fresh = append(fresh, c.info)
+			fresh = append(fresh, int(c.info))
 		case opAlloc, opAllocS:
 			s.down(c.value)
 		case opSetFP:
@@ -149,12 +149,12 @@ func (s *stack) prologue64(u info64, at uint32) (fresh []byte) {
 	base := s.regs.SP
 	if set {
 		base = s.regs.R[u.fp] - u.fpShift
-		fresh = without(fresh, u.fp)
+		fresh = slices.DeleteFunc(fresh, func(r int) bool { return r == int(u.fp) })
 	}
 	for _, c := range saves {
 		if c.op == opSave || c.op == opSaveFar {
 			s.write(base+c.value, s.regs.R[c.info])
-			fresh = append(fresh, c.info)
+			fresh = append(fresh, int(c.info))
 			continue
 		}
 		v := &s.regs.Vector[c.info]
@@ -163,16 +163,6 @@ func (s *stack) prologue64(u info64, at uint32) (fresh []byte) {
 		*v = [2]uint64{s.fresh(), 0}
 	}
 	return fresh
-}
-
-func without(list []byte, r byte) []byte {
-	var left []byte
-	for _, v := range list {
-		if v != r {
-			left = append(left, v)
-		}
-	}
-	return left
 }
 
 // move64 takes memory for an alloca, or goes to another stack.
@@ -195,8 +185,9 @@ func (s *stack) move64(f Frame, u info64, trap bool) error {
 }
 
 // machineFrame64 pushes what the processor does: ss, rsp, eflags, cs, rip, and for
-// some exceptions an error code, from an address that is a multiple of 16.
-func (s *stack) machineFrame64(f Frame, code bool) {
+// some exceptions an error code, from an address that is a multiple of 16. It returns
+// where the KTRAP_FRAME begins, whose end that is.
+func (s *stack) machineFrame64(f Frame, code bool) (trapFrame uint64) {
 	trap := f.Trap
 	if trap == nil {
 		trap = &Trap{}
@@ -226,6 +217,7 @@ func (s *stack) machineFrame64(f Frame, code bool) {
 	if code {
 		s.down(8)
 	}
+	return end - ktrapSize64
 }
 
 // ktrapSize64 is the size of KTRAP_FRAME on x64, dt nt!_KTRAP_FRAME.

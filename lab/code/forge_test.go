@@ -300,6 +300,58 @@ func TestForge_EveryCall(t *testing.T) {
 	}
 }
 
+// TestForge_Prologues stands behind every instruction of every prologue.
+func TestForge_Prologues(t *testing.T) {
+	for _, c := range []struct {
+		arch  string
+		build int
+	}{{"x64", 17763}, {"arm64", 22000}} {
+		t.Run(c.arch, func(t *testing.T) {
+			m := newMachine(t, c.arch, c.build)
+			outer := m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup")
+			tried := 0
+			for _, name := range m.images.Names() {
+				image, _ := m.images.Image(name)
+				for _, fn := range image.functions {
+					for _, pc := range prologue(t, image, fn) {
+						tried++
+						checkForged(t, m, c.arch, []Frame{outer, {Image: image, Base: m.bases[name], PC: pc}})
+					}
+				}
+			}
+			if tried < 1000 {
+				t.Errorf("%d places, want more", tried)
+			}
+		})
+	}
+}
+
+// prologue lists where the instructions of a prologue end.
+func prologue(t *testing.T, i *Image, fn function) []uint32 {
+	t.Helper()
+	list := []uint32{fn.begin}
+	if i.Machine == machineX64 {
+		u, err := i.unwind64(fn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range u.codes {
+			list = append(list, fn.begin+uint32(c.offset))
+		}
+		return list
+	}
+	codes, err := i.unwindARM64(fn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range codes {
+		if !c.none {
+			list = append(list, list[len(list)-1]+4)
+		}
+	}
+	return list
+}
+
 // at is a frame at a label or a marked instruction.
 func (m *machine) at(t *testing.T, image, label string) Frame {
 	t.Helper()
@@ -337,7 +389,7 @@ func TestForge_Stacks(t *testing.T) {
 		frames []Frame
 	}{
 		{"a thread that waits", with(m.nt(t, "ExpWorkerThread", "KeRemovePriQueue"), m.nt(t, "KeRemovePriQueue", "KiCommitThreadWait"),
-			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"))},
+			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"), m.at(t, "ntoskrnl.exe", "SwapContext_switch"))},
 		{"a double fault", append(append(overflow, m.at(t, "myfault.sys", "StackOverflow"),
 			onStack(m.nt(t, "KiDoubleFaultAbort", "KiBugCheckDispatch"), otherStack, nil)), bugCheck...)},
 		{"a DPC that spins, stopped by the clock", []Frame{
@@ -400,6 +452,117 @@ func TestForge_TrapFrame(t *testing.T) {
 	} {
 		if got, ok := forged.Read(at + c.off); !ok || got != c.want {
 			t.Errorf("KTRAP_FRAME+%#x: %#x, want %#x", c.off, got, c.want)
+		}
+	}
+}
+
+// TestForge_StacksARM64 is TestForge_Stacks for ARM64, where the frames of
+// exceptions and of switches differ.
+func TestForge_StacksARM64(t *testing.T) {
+	m := newMachine(t, "arm64", 22000)
+	thread := []Frame{m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup"), m.nt(t, "PspSystemThreadStartup", "ExpWorkerThread")}
+	with := func(frames ...Frame) []Frame { return append(append([]Frame{}, thread...), frames...) }
+	retire := m.nt(t, "KiRetireDpcList", "KiExecuteAllDpcs")
+	retire.Alloca = 0x60
+	for _, c := range []struct {
+		name   string
+		frames []Frame
+	}{
+		{"a thread that waits", with(m.nt(t, "ExpWorkerThread", "KeRemovePriQueue"), m.nt(t, "KeRemovePriQueue", "KiCommitThreadWait"),
+			m.nt(t, "KiCommitThreadWait", "KiSwapThread"), m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"), m.at(t, "ntoskrnl.exe", "SwapContext_switch"))},
+		{"an interrupt on its own stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "labnet.sys", "LabnetWatchdogDpc_spin"),
+			m.nt(t, "KiKernelSp0InterruptHandler", "KiInterruptException"), m.nt(t, "KiInterruptException", "KxSwitchStackAndPlayInterrupt"),
+			onStack(m.nt(t, "KxSwitchStackAndPlayInterrupt", "KiPlayInterrupt"), otherStack, nil), m.nt(t, "KiPlayInterrupt", "KiCallInterruptServiceRoutine"),
+			m.nt(t, "KiCallInterruptServiceRoutine", "HalpTimerClockInterrupt"))},
+		{"a DPC on its own stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "ntoskrnl.exe", "KeLowerIrql"),
+			m.nt(t, "KiKernelSp0InterruptHandler", "KiInterruptException"), m.nt(t, "KiInterruptException", "KiDispatchInterruptContinue"),
+			m.nt(t, "KiDispatchInterruptContinue", "KxRetireDpcList"), onStack(m.nt(t, "KxRetireDpcList", "KiRetireDpcList"), otherStack, nil),
+			retire, m.nt(t, "KiExecuteAllDpcs", "*"), m.at(t, "labnet.sys", "LabnetInterruptDpc"))},
+		{"an exception on another stack", with(m.nt(t, "ExpWorkerThread", "*"), m.at(t, "myfault.sys", "StackOverflow"),
+			onStack(m.nt(t, "KiKernelExceptionHandler", "KiStackOverflowException"), otherStack, nil),
+			m.nt(t, "KiStackOverflowException", "KeBugCheckEx"), m.at(t, "ntoskrnl.exe", "KeBugCheckEx"))},
+		{"a call of a bad pointer", with(m.nt(t, "ExpWorkerThread", "*"), Frame{Base: 0xdead0000},
+			m.nt(t, "KiArm64ExceptionVectors", "KzSynchronousException"), m.nt(t, "KzSynchronousException", "KiSynchronousException"))},
+	} {
+		t.Run(c.name, func(t *testing.T) { checkForged(t, m, "arm64", c.frames) })
+	}
+}
+
+// TestForge_SwitchFrame: a thread that waits has a KSWITCH_FRAME on top: where it
+// goes on, and its frame pointer.
+func TestForge_SwitchFrame(t *testing.T) {
+	for _, arch := range []string{"x64", "arm64"} {
+		m := newMachine(t, arch, 26100)
+		size, _ := m.images.Size("_KSWITCH_FRAME")
+		ret, _ := m.images.Field("_KSWITCH_FRAME", "Return")
+		fp, pointer := "Rbp", rbpIndex
+		if arch == "arm64" {
+			fp, pointer = "Fp", fpIndex
+		}
+		saved, _ := m.images.Field("_KSWITCH_FRAME", fp)
+		frames := []Frame{m.nt(t, "KiSwapThread", "KiSwapContext"), m.nt(t, "KiSwapContext", "SwapContext"), m.at(t, "ntoskrnl.exe", "SwapContext_switch")}
+		forged, err := Forge(arch, kernelStack, frames, Registers{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, at := forged.Frames[1].Registers, forged.Frames[2].Registers.SP
+		if before.SP-at != uint64(size) {
+			t.Errorf("%s: %#x bytes on top, want a KSWITCH_FRAME of %#x", arch, before.SP-at, size)
+		}
+		if v, _ := forged.Read(at + uint64(ret)); v != before.PC {
+			t.Errorf("%s: Return is %#x, want %#x", arch, v, before.PC)
+		}
+		if v, _ := forged.Read(at + uint64(saved)); v != before.R[pointer] {
+			t.Errorf("%s: %s is %#x, want %#x", arch, fp, v, before.R[pointer])
+		}
+	}
+}
+
+// TestJunk: stale return addresses lie among it, of the half of the address space
+// that the stack is in.
+func TestJunk(t *testing.T) {
+	m := newMachine(t, "x64", 19041)
+	fill := Junk(1, m.highIrqlKernel(t))
+	for _, top := range []uint64{userStack, kernelStack} {
+		stale := 0
+		for at := top - 0x2000; at < top; at += 8 {
+			v := fill(at)
+			mod, ok := m.module(mem.VA(v))
+			if ok && uint64(mod.Base)>>63 != top>>63 {
+				t.Errorf("%#x at %#x is of the other half", v, at)
+			} else if ok {
+				stale++
+			}
+		}
+		if stale < 20 || stale > 300 {
+			t.Errorf("%d stale return addresses of 1,024 words below %#x", stale, top)
+		}
+	}
+}
+
+// TestForge_Set: a function's own values are in its registers, and those that it has
+// saved come back to its caller; it cannot change what it has not saved.
+func TestForge_Set(t *testing.T) {
+	for arch, names := range map[string][3]string{"x64": {"rbx", "rcx", "r15"}, "arm64": {"x19", "x3", "x28"}} {
+		m := newMachine(t, arch, 26100)
+		fault := m.at(t, "myfault.sys", "HighIrqlFault_fault")
+		fault.Set = []Value{{names[0], 0xffffa80012345000}, {names[1], 7}}
+		trap := m.at(t, "ntoskrnl.exe", "KeBugCheckEx")
+		frames := []Frame{m.nt(t, "KiStartSystemThread", "PspSystemThreadStartup"), fault, trap}
+		checkForged(t, m, arch, frames)
+		forged, err := Forge(arch, kernelStack, frames, Registers{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := map[string]int{"x64": 3, "arm64": 19}[arch]
+		if got := forged.Frames[1].Registers.R[n]; got != 0xffffa80012345000 {
+			t.Errorf("%s is %#x", names[0], got)
+		}
+		for _, bad := range []string{names[2], "rip"} {
+			frames[1].Set = []Value{{bad, 1}}
+			if _, err := Forge(arch, kernelStack, frames, Registers{}, nil); err == nil {
+				t.Errorf("%s: HighIrqlFault set %s, which it does not save", arch, bad)
+			}
 		}
 	}
 }

@@ -201,6 +201,7 @@ func (s *stack) layARM64(f Frame) (Placed, error) {
 	if err := s.moveARM64(f, hasFP, trap); err != nil {
 		return p, err
 	}
+	s.saved = fresh
 	for _, r := range fresh {
 		switch {
 		case r == lrIndex:

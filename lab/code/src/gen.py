@@ -133,14 +133,24 @@ class Writer:
             self.pad(start - at)
             at = end
             if isinstance(kind, list):
-                self.out.append('struct {')
-                used = self.body(kind, start, end)
-                self.pad(end - used)
-                self.out.append('} %s;' % name)
+                self.out.append('struct %s %s;' % (self.unnamed(name, kind, start, end), name))
                 continue
             base, stars, dims = split(kind)
             self.out.append('%s%s %s%s;' % (('struct ' + base) if base in self.table else base, stars, name, dims))
         return at
+
+    def unnamed(self, name, items, start, end):
+        """Writes a structure that has no name of its own before the one it lies in: nested ones
+        would give records that some readers of symbol files do not know."""
+        before, self.out, self.owner = self.out, [], self.owner + '_' + name
+        full = '__unnamed' + self.owner
+        self.out.append('struct %s {' % full)
+        used = self.body(items, start, end)
+        self.pad(end - used)
+        self.out.append('};')
+        self.hoisted += self.out
+        self.out, self.owner = before, self.owner[:-len(name) - 1]
+        return full
 
     def define(self, name):
         if name in self.done:
@@ -151,10 +161,12 @@ class Writer:
             base, stars, _ = split(kind)
             if base in self.table and not stars:
                 self.define(base)
+        before, self.out, self.owner, self.hoisted = self.out, [], name, []
         self.out.append('struct %s {' % name)
         at = self.body(self.tree(fields), 0, size)
         self.pad(size - at)
         self.out.append('};')
+        self.out = before + self.hoisted + self.out
 
 
 def types(arch, build):

@@ -207,6 +207,8 @@ RtlCaptureContext:
 	sub sp, sp, #0x10
 	.seh_stackalloc 0x10
 	.seh_endprologue
+// sp is the KSWITCH_FRAME here.
+SwapContext_switch:
 	mov x9, sp
 	str x9, [x19, #0x58]
 	ldr x9, [x20, #0x58]

@@ -408,6 +408,8 @@ KiServiceLinkage:
 	sub rsp, 0x30
 	.seh_stackalloc 0x30
 	.seh_endprologue
+// rsp is the KSWITCH_FRAME here.
+SwapContext_switch:
 	mov [rdi + 0x58], rsp
 	mov rsp, [rsi + 0x58]
 	mov rbp, [rsp + 0x30]

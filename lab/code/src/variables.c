@@ -9,6 +9,9 @@ typedef struct _LIST_ENTRY List;
 #define LONG(name) u32 name = 0
 #define BYTES(name, size) u8 __attribute__((aligned(16))) name[size] = {0}
 
+// It stands first, so that the first type of the symbol file is an array: some readers
+// take a structure there for no type.
+BYTES(KdDebuggerDataBlock, 0x440);
 LIST(PsLoadedModuleList);
 LIST(PsActiveProcessHead);
 LIST(ExpSystemResourcesList);
@@ -21,7 +24,6 @@ LIST(HandleTableListHead);
 LIST(PopIrpList);
 LIST(KdpDebuggerDataListHead);
 
-BYTES(KdDebuggerDataBlock, 0x440);
 #ifdef HAS_DBGKD_GET_VERSION64
 struct _DBGKD_GET_VERSION64 KdVersionBlock = {0};
 #else
