@@ -273,10 +273,15 @@ func compareLibraries(t *testing.T, s *lab.System, rows map[string][]row, m *ker
 	list, err := m.Processes()
 	check(t, err)
 	for _, p := range list {
-		own, err := m.ModulesOf(p)
+		if !p.Exited.IsZero() {
+			continue
+		}
+		own, err := m.As(p)
 		check(t, err)
-		for _, u := range own {
-			libraries.ours = append(libraries.ours, line(*p.PID, uint64(u.Base), u.Size, u.Path))
+		for _, u := range own.Modules {
+			if u.User {
+				libraries.ours = append(libraries.ours, line(*p.PID, uint64(u.Base), u.Size, u.Path))
+			}
 		}
 	}
 	libraries.compare(t, "programs' modules")
