@@ -36,7 +36,8 @@ type PoolBlock struct {
 	Pool    Pool
 	Free    bool
 	Kept    string
-	Damaged bool // its own header is not what it must be
+	Damaged bool   // its own header is not what it must be
+	Text    string // printable text where a damaged header should be
 	// Guessed: only the header's looks and a neighbour say that a block is there.
 	Guessed       bool
 	Before, After *PoolNeighbour // nil: none, or not known
