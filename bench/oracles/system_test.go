@@ -17,12 +17,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// system makes a whole machine that crashed, and a dump of it.
-func system(t testing.TB, arch string, build int, format ram.Format) (*lab.System, string) {
+// system makes a whole machine that crashed, lets change work on it, and dumps it.
+func system(t testing.TB, arch string, build int, format ram.Format, change ...func(testing.TB, *lab.System)) (*lab.System, string) {
 	t.Helper()
 	s, err := lab.NewSystem(arch, build, 1<<30)
 	check(t, err)
 	check(t, s.SetBugCheck(0xd1, [4]uint64{0xffffb30c45bad000, 2, 0, s.Modules[len(s.Modules)-1].Base + 0x1981}, "myfault.sys"))
+	for _, f := range change {
+		f(t, s)
+	}
 	f, err := os.Create(filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d.dmp", arch, build)))
 	check(t, err)
 	defer f.Close()
