@@ -58,6 +58,7 @@ func Open(f *dump.File) *Machine {
 	m.layout = findLayout(m.File)
 	m.structures.add(m.layout.fields())
 	m.addModules()
+	m.capturedImages()
 	if m.whole() {
 		m.readCurrent()
 		m.program = m.processAddress()
@@ -66,6 +67,7 @@ func Open(f *dump.File) *Machine {
 	}
 	m.sortModules()
 	m.layout.complete(m)
+	m.smallDumpStacks()
 	if m.whole() {
 		m.probeLayouts()
 	}
