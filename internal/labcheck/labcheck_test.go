@@ -8,8 +8,8 @@ import (
 	"bugcheck/lab"
 )
 
-// machines are two builds an architecture; the table of docs/lab.md has the same.
-var machines = []lab.Options{
+// builds are two builds an architecture; the table of docs/lab.md has the same.
+var builds = []lab.Options{
 	{Arch: "x64", Build: 17763}, {Arch: "x64", Build: 26100}, {Arch: "arm64", Build: 22000}, {Arch: "arm64", Build: 26100},
 }
 
@@ -18,9 +18,9 @@ var machines = []lab.Options{
 func TestEveryFault(t *testing.T) {
 	dumps := []string{"full", "kernel", "active", "small", "live"}
 	if testing.Short() {
-		machines, dumps = machines[1:2], dumps[1:4:4]
+		builds, dumps = builds[1:2], dumps[1:4:4]
 	}
-	for _, o := range machines {
+	for _, o := range builds {
 		for _, k := range lab.Kinds() {
 			t.Run(fmt.Sprintf("%s %d %s", o.Arch, o.Build, k.Name), func(t *testing.T) { checkFault(t, k.Name, o, dumps) })
 		}
@@ -58,15 +58,18 @@ func TestCompare_FindsDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, spoil := range map[string]func(*lab.Truth){
-		"stop code":     func(t *lab.Truth) { t.Bugcheck.Code = "0xa" },
-		"parameter":     func(t *lab.Truth) { t.Bugcheck.Parameters = []string{"0x1", "0x2", "0x3", "0x4"} },
-		"process":       func(t *lab.Truth) { t.Process.Name = "System" },
-		"cause":         func(t *lab.Truth) { t.Verdict.Cause = "hardware" },
-		"image":         func(t *lab.Truth) { t.Verdict.Image = "ntfs.sys" },
-		"hint":          func(t *lab.Truth) { t.Verdict.Hint = "ntfs.sys" },
-		"frame":         func(t *lab.Truth) { t.Stack = append(t.Stack[:2:2], t.Stack[3:]...) },
-		"symbol":        func(t *lab.Truth) { t.Stack = append([]lab.TruthFrame(nil), t.Stack...); t.Stack[1].Symbol = "Other" },
-		"stack pointer": func(t *lab.Truth) { t.Stack = append([]lab.TruthFrame(nil), t.Stack...); t.Stack[3].StackPointer = "0x8" },
+		"stop code": func(t *lab.Truth) { t.Bugcheck.Code = "0xa" },
+		"parameter": func(t *lab.Truth) { t.Bugcheck.Parameters = []string{"0x1", "0x2", "0x3", "0x4"} },
+		"process":   func(t *lab.Truth) { t.Process.Name = "System" },
+		"cause":     func(t *lab.Truth) { t.Verdict.Cause = "hardware" },
+		"image":     func(t *lab.Truth) { t.Verdict.Image = "ntfs.sys" },
+		"hint":      func(t *lab.Truth) { t.Verdict.Hint = "ntfs.sys" },
+		"frame":     func(t *lab.Truth) { t.Stack = append(t.Stack[:2:2], t.Stack[3:]...) },
+		"symbol":    func(t *lab.Truth) { t.Stack = append([]lab.TruthFrame(nil), t.Stack...); t.Stack[1].Symbol = "Other" },
+		"stack pointer": func(t *lab.Truth) {
+			t.Stack = append([]lab.TruthFrame(nil), t.Stack...)
+			t.Stack[3].StackPointer = "0x8"
+		},
 	} {
 		truth := b.Crash.TruthOf("kernel")
 		if wrong := labcheck.Compare(truth, r, "kernel", true); len(wrong) > 0 {
