@@ -36,7 +36,8 @@ type PoolBlock struct {
 	Pool    Pool
 	Free    bool
 	Kept    string
-	Damaged bool // its own header is not what it must be
+	Damaged bool   // its own header is not what it must be
+	Text    string // printable text where a damaged header should be
 	// Guessed: only the header's looks and a neighbour say that a block is there.
 	Guessed       bool
 	Before, After *PoolNeighbour // nil: none, or not known
@@ -138,6 +139,14 @@ func (m *Machine) printable(va mem.VA) string {
 // segment heap where symbols say how, in the page's chain of headers, in special
 // pool, else by the looks of the headers around it.
 func (m *Machine) PoolBlock(va mem.VA) (PoolBlock, error) {
+	b, err := m.poolBlock(va)
+	if b.Damaged {
+		b.Text = m.printable(b.Header)
+	}
+	return b, err
+}
+
+func (m *Machine) poolBlock(va mem.VA) (PoolBlock, error) {
 	if !m.isKernelAddress(va) {
 		return PoolBlock{}, fmt.Errorf("pool block at %v: it is no kernel address", va)
 	}

@@ -48,7 +48,7 @@ func TestPoolBlock_Chain(t *testing.T) {
 		{"behind an overrun", 0xc00, func(w world) { w.write(poolPageAt+0xa10, []byte(strings.Repeat("O", 32))) },
 			PoolBlock{Header: poolPageAt + 0xb10, Address: poolPageAt + 0xb20, Size: 0x4f0, Tag: "File", Pool: Paged, Before: overrun}},
 		{"overrun itself", 0xa20, func(w world) { w.write(poolPageAt+0xa10, []byte(strings.Repeat("O", 32))) },
-			PoolBlock{Header: poolPageAt + 0xa10, Address: poolPageAt + 0xa20, Size: 0x100, Damaged: true, Before: leak, After: file}},
+			PoolBlock{Header: poolPageAt + 0xa10, Address: poolPageAt + 0xa20, Size: 0x100, Damaged: true, Text: strings.Repeat("O", 32), Before: leak, After: file}},
 	} {
 		w := chainWorld()
 		if tt.harm != nil {
@@ -263,7 +263,7 @@ func TestPoolBlock_Heap(t *testing.T) {
 		{"vs, at a page's start", vsAt + 0x1100, PoolBlock{Header: vsAt + 0x1000, Address: vsAt + 0x1010, Size: 0x200, Tag: "Edge", Kept: KeptInVS}, "Thre", ""},
 		{"vs, of many pages", vsAt + 0x2000, PoolBlock{Header: vsAt + 0x1200, Address: vsAt + 0x1210, Size: 0xee00, Kept: KeptInVS}, "Edge", ""},
 		{"lfh", lfhAt + 0xd8, PoolBlock{Header: lfhAt + 0xc0, Address: lfhAt + 0xd0, Size: 0x40, Tag: "BBBB", Kept: KeptInLFH}, "AAAA", "overrun!overrun!"},
-		{"lfh, overrun", lfhAt + 0x118, PoolBlock{Header: lfhAt + 0x100, Address: lfhAt + 0x110, Size: 0x40, Kept: KeptInLFH, Damaged: true}, "BBBB", "DDDD"},
+		{"lfh, overrun", lfhAt + 0x118, PoolBlock{Header: lfhAt + 0x100, Address: lfhAt + 0x110, Size: 0x40, Kept: KeptInLFH, Damaged: true, Text: "overrun!overrun!"}, "BBBB", "DDDD"},
 		{"lfh, free", lfhAt + 0x150, PoolBlock{Header: lfhAt + 0x140, Address: lfhAt + 0x150, Size: 0x40, Tag: "DDDD", Free: true, Kept: KeptInLFH}, "overrun!overrun!", ""},
 		{"pages", rangeAt + 0x7900, PoolBlock{Header: rangeAt, Address: rangeAt, Size: 0x8000, Kept: KeptInRange}, "", ""},
 		{"big pages of a range", rangeAt + 0x7000, PoolBlock{Header: rangeAt, Address: rangeAt, Size: 0x7800, Tag: "Rang", Kept: KeptBig}, "", ""},
@@ -306,7 +306,7 @@ func TestPoolBlock_HeapOverrun(t *testing.T) {
 		{vsAt + 0x700, PoolBlock{Header: vsAt + 0x150, Address: vsAt + 0x160, Size: 0x810, Tag: "Leak", Pool: Paged, Kept: KeptInVS,
 			Before: &PoolNeighbour{Header: vsAt + 0x30, Size: 0x110, Tag: "Proc", Intact: true},
 			After:  &PoolNeighbour{Header: vsAt + 0x960, Text: strings.Repeat("O", 16)}}},
-		{vsAt + 0x970, PoolBlock{Header: vsAt + 0x960, Address: vsAt + 0x980, Size: 0x300, Pool: Paged, Kept: KeptInVS, Damaged: true,
+		{vsAt + 0x970, PoolBlock{Header: vsAt + 0x960, Address: vsAt + 0x980, Size: 0x300, Pool: Paged, Kept: KeptInVS, Damaged: true, Text: strings.Repeat("O", 16),
 			Before: &PoolNeighbour{Header: vsAt + 0x140, Size: 0x820, Tag: "Leak", Intact: true},
 			After:  &PoolNeighbour{Header: vsAt + 0xc60, Size: 0x210, Tag: "Thre", Intact: true}}},
 		{vsAt + 0xc80, PoolBlock{Header: vsAt + 0xc70, Address: vsAt + 0xc80, Size: 0x200, Tag: "Thre", Pool: Paged, Kept: KeptInVS,
