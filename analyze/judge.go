@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type judgement struct {
 	most    string // the highest confidence that the stop code allows; "" for any
 	itself  bool   // the culprit called KeBugCheckEx itself
 	placed  bool   // the evidence already says which code failed
+	finder  bool   // who is on the stack found damaged memory, and did not damage it
 	class   string
 	bucket  string // the whole bucket, where the class is not all of it
 }
@@ -35,11 +37,17 @@ func Judge(f Facts) report.Verdict {
 	if r.judge != nil {
 		r.judge(j)
 	}
+	j.judgeBlock()
+	if isHang(&f) && r.judge == nil {
+		j.judgeStuck()
+	}
 	j.judgeCode()
 	j.judgeNamed()
 	if !j.decided {
 		j.judgeStack()
 	}
+	j.judgeVictim()
+	j.judgePending()
 	j.name()
 	j.alternatives()
 	j.summarize(r)
@@ -129,7 +137,7 @@ func (j *judgement) decideKernel(f Frame) {
 		j.evidence(report.Recorded, j.contextSource(), report.T("The fault is in the Windows kernel itself, at %s; the kernel is where the mistakes of drivers and of memory come to light.", at(f)))
 		j.nearestDriver()
 	} else {
-		j.evidence(report.Derived, report.T("stack"), report.T("The kernel stopped Windows itself, from %s: it noticed the damage, who did it is not said by that.", at(f)))
+		j.evidence(report.Derived, report.T("stack"), report.T("The kernel stopped Windows itself, from %s: it noticed that something was wrong; who did it is not said by that.", at(f)))
 	}
 }
 
@@ -276,6 +284,8 @@ func function(module, symbol string) string {
 // alternatives lists the other drivers that could be behind it: those of third
 // parties on the stack, which a scan found.
 func (j *judgement) alternatives() {
+	j.v.Alternatives = slices.DeleteFunc(j.v.Alternatives, func(a report.Alternative) bool { return a.Image == j.v.Image })
+	j.v.Alternatives = j.v.Alternatives[:min(len(j.v.Alternatives), maxAlternatives)]
 	if j.v.Confidence == report.High && j.f.Context.Fault || j.v.Cause == report.CauseRequested || j.v.Cause == report.CauseHardware {
 		return
 	}
@@ -301,6 +311,13 @@ func (j *judgement) hasAlternative(image string) bool {
 		}
 	}
 	return false
+}
+
+// suggestFirst is suggest, ahead of all others.
+func (j *judgement) suggestFirst(image string, why report.Text) {
+	if image != "" && image != j.v.Image && !j.hasAlternative(image) {
+		j.v.Alternatives = slices.Insert(j.v.Alternatives, 0, report.Alternative{Image: image, Why: why})
+	}
 }
 
 // suggest adds an alternative ahead of those from the stack.
