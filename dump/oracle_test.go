@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"bugcheck/dump"
+	"bugcheck/internal/corpus"
 	"bugcheck/lab/ram"
 	"bugcheck/mem"
 )
@@ -28,12 +29,15 @@ type question struct {
 
 // TestOracle_Translation asks kdmp-parser and Volatility 3 the same as ours, on
 // fixtures of the formats that they know and on dumps of the lab: 10,000
-// addresses of one, some of each other. $BUGCHECK_ORACLES names a Python that has
-// both packages (kdmp-parser 0.7.4, volatility3 2.28.2).
+// addresses of one, some of each other. bench/oracles/install.sh installs both into
+// a folder; $BUGCHECK_ORACLES names it.
 func TestOracle_Translation(t *testing.T) {
-	python := os.Getenv("BUGCHECK_ORACLES")
-	if python == "" {
-		t.Skip("$BUGCHECK_ORACLES names no Python with kdmp-parser and volatility3")
+	if testing.Short() {
+		t.Skip("nothing for the race detector")
+	}
+	python := filepath.Join(os.Getenv("BUGCHECK_ORACLES"), "venv", "bin", "python")
+	if _, err := os.Stat(python); os.Getenv("BUGCHECK_ORACLES") == "" || err != nil {
+		corpus.Missing(t, "kdmp-parser and volatility3 are not here: bench/oracles/install.sh DIR, BUGCHECK_ORACLES=DIR")
 	}
 	files := map[string]*dump.File{}
 	var input bytes.Buffer

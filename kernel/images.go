@@ -23,6 +23,29 @@ func (m *Machine) image(index int) *pe.File {
 	return nil
 }
 
+// capturedImages finds images that a small dump holds as far as unwinding needs them:
+// their headers and their function tables. One that was made out of a larger dump
+// (shrink) may; of Windows' own none was seen to.
+func (m *Machine) capturedImages() {
+	if m.whole() || m.User != nil {
+		return
+	}
+	m.images = make([]*pe.File, len(m.Modules))
+	for i, mod := range m.Modules {
+		image := openImage(m.Memory, mod.Base, int64(mod.Size))
+		if image == nil {
+			continue
+		}
+		table := image.Directories[pe.ExceptionDirectory]
+		ends := make([]byte, 2)
+		_, errFirst := image.ReadAt(ends[:1], table.RVA)
+		_, errLast := image.ReadAt(ends[1:], table.RVA+pe.RVA(table.Size)-1)
+		if table.Size > 0 && errFirst == nil && errLast == nil {
+			m.images[i] = image
+		}
+	}
+}
+
 // VersionOf is the file version of a module's image, as its resource says; "" where
 // that is not at hand.
 func (m *Machine) VersionOf(index int) string {

@@ -37,7 +37,7 @@ type Machine struct {
 	otherStacks []stackPart  // words of those that the stack pointer does not lie on
 	// kernelData is a stretch of the kernel image that holds variables, not code.
 	kernelData Span
-	heapFound  heapFound // set once, whoever finds them first
+	heapFound  *heapFound // shared with what As makes
 }
 
 // Module is a loaded driver or the kernel.
@@ -50,7 +50,7 @@ type Module struct {
 // Open prepares a dump for questions. It never fails: what is missing shows in
 // the answers, and of whole memory in the machine's own notes.
 func Open(f *dump.File) *Machine {
-	m := &Machine{File: f}
+	m := &Machine{heapFound: &heapFound{}, File: f}
 	if m.whole() {
 		m.readWhole()
 	}
@@ -58,6 +58,7 @@ func Open(f *dump.File) *Machine {
 	m.layout = findLayout(m.File)
 	m.structures.add(m.layout.fields())
 	m.addModules()
+	m.capturedImages()
 	if m.whole() {
 		m.readCurrent()
 		m.program = m.processAddress()
@@ -66,6 +67,7 @@ func Open(f *dump.File) *Machine {
 	}
 	m.sortModules()
 	m.layout.complete(m)
+	m.smallDumpStacks()
 	if m.whole() {
 		m.probeLayouts()
 	}

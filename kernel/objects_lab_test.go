@@ -113,16 +113,16 @@ func checkLabPoolUsage(t *testing.T, s *lab.System, m *kernel.Machine) {
 
 func checkLabPoolBlocks(t *testing.T, s *lab.System, m *kernel.Machine, o labObjects, symbols bool) {
 	t.Helper()
-	for _, tag := range []string{"Irp ", "Proc", "Thre", "IoNm", "Leak"} {
+	for tag, pool := range map[string]kernel.Pool{"Irp ": kernel.NonPaged, "Proc": kernel.NonPaged, "Thre": kernel.NonPaged, "IoNm": kernel.Paged, "Leak": kernel.Paged} {
 		for _, va := range s.Blocks(tag) {
 			p, err := m.PoolBlock(mem.VA(va) + 8)
-			if err != nil || p.Address != mem.VA(va) || p.Tag != tag || p.Free || p.Damaged || p.Guessed {
+			if err != nil || p.Address != mem.VA(va) || p.Tag != tag || p.Pool != pool || p.Free || p.Damaged || p.Guessed {
 				t.Errorf("block %v of %q: %+v, %v", mem.VA(va), tag, p, err)
 			}
 		}
 	}
 	p, err := m.PoolBlock(mem.VA(o.freed) + 0x100)
-	if !mem.IsMissing(err) && (err != nil || !p.Free || p.Size < 0x800) {
+	if !mem.IsMissing(err) && (err != nil || !p.Free || p.Size < 0x800 || s.Build >= 18362 && p.Pool != kernel.Paged) {
 		t.Errorf("the free block: %+v, %v", p, err)
 	}
 	if p, err = m.PoolBlock(mem.VA(o.big) + 0x4321); symbols && (err != nil || p.Kept != kernel.KeptBig || p.Tag != "Big " || p.Pool != kernel.NonPaged) {

@@ -320,6 +320,17 @@ func TestPoolBlock_HeapOverrun(t *testing.T) {
 	}
 }
 
+// TestPoolBlock_HeapLast: the block behind the one that is destroyed is the last.
+func TestPoolBlock_HeapLast(t *testing.T) {
+	w := heapWorld()
+	w.chunks(vsAt+0x30, 0x110, 0x820, 0x300, -(0x10000 - 0xc60))
+	w.write(vsAt+0x960, []byte(strings.Repeat("O", 0x20)))
+	got, err := heapMachine(t, w).PoolBlock(vsAt + 0x970)
+	if err != nil || got.Size != 0x300 || !got.Damaged || got.After == nil || got.After.Header != vsAt+0xc60 || !got.After.Free {
+		t.Errorf("%+v, %v; behind it %+v", got, err, got.After)
+	}
+}
+
 func TestPoolBlock_HeapTorn(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -275,7 +275,7 @@ func (m *Machine) lfhBlock(keys heapKeys, r pageRange, va mem.VA) (PoolBlock, er
 		return PoolBlock{}, fmt.Errorf("LFH subsegment at %v: the address lies behind its last block", r.start)
 	}
 	n := l.block(index)
-	p := PoolBlock{Header: n.Header, Address: n.Header + mem.VA(m.poolUnit()), Size: n.Size, Tag: n.Tag, Free: n.Free, Kept: KeptInLFH, Damaged: !n.Intact}
+	p := PoolBlock{Header: n.Header, Address: n.Header + mem.VA(m.poolUnit()), Size: n.Size, Tag: n.Tag, Free: n.Free, Kept: KeptInLFH, Damaged: !n.Intact, Text: n.Text}
 	if h := m.readUpTo(n.Header, 16); len(h) == 16 && n.Intact && !n.Free {
 		p.Pool = m.poolHeader(n.Header, h).pool()
 	}

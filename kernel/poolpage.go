@@ -43,7 +43,7 @@ func (m *Machine) chainBlock(va mem.VA, b []byte) (PoolBlock, bool) {
 	if p, ok := m.blockOf(tail, va, hole, nil); ok {
 		return p, true
 	}
-	p := PoolBlock{Header: hole.Header, Address: hole.Header + mem.VA(m.poolUnit()), Size: size, Kept: KeptInPage, Damaged: true}
+	p := PoolBlock{Header: hole.Header, Address: hole.Header + mem.VA(m.poolUnit()), Size: size, Kept: KeptInPage, Damaged: true, Text: hole.Text}
 	if len(head) > 0 {
 		p.Before = neighbour(head[len(head)-1])
 	}

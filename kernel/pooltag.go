@@ -1,7 +1,8 @@
 package kernel
 
 import (
-	"bytes"
+	"encoding/binary"
+	"slices"
 
 	"bugcheck/dump"
 	"bugcheck/internal/le"
@@ -26,17 +27,17 @@ func (m *Machine) TagDrivers(tags ...string) map[string][]string {
 	found := map[string][]string{}
 	left := maxTagScan
 	for _, windows := range []bool{false, true} {
-		var open []string
+		search := tagSearch{arm64: m.Arch == dump.ARM64}
 		for _, tag := range tags {
 			if len(tag) == 4 && len(found[tag]) == 0 {
-				open = append(open, tag)
+				search.add(tag)
 			}
 		}
 		for i := range m.Modules {
-			if len(open) == 0 || m.isWindows(i) != windows {
+			if len(search.tags) == 0 || m.isWindows(i) != windows {
 				continue
 			}
-			for _, tag := range m.tagsInCode(i, open, &left) {
+			for _, tag := range m.tagsInCode(i, &search, &left) {
 				found[tag] = append(found[tag], m.Modules[i].Name)
 			}
 		}
@@ -51,30 +52,70 @@ func (m *Machine) isWindows(index int) bool {
 	return index == 0 || ok && d.Microsoft()
 }
 
-// tagsInCode lists those of tags that the executable sections of a module hold.
-func (m *Machine) tagsInCode(index int, tags []string, left *int) []string {
-	in := map[string]bool{}
-	buffer := make([]byte, tagScanChunk)
+// tagsInCode lists those of the tags searched for that the executable sections of a
+// module hold.
+func (m *Machine) tagsInCode(index int, search *tagSearch, left *int) []string {
+	in := map[uint32]bool{}
 	for _, s := range m.codeOf(index) {
 		for at := s.Start; at < s.End && *left > 0; at += tagScanChunk - tagOverlap {
-			got, _ := m.Memory.ReadAt(buffer[:min(tagScanChunk, s.End-at)], at)
-			b := buffer[:got]
-			*left -= max(len(b), pageSize)
-			for _, tag := range tags {
-				in[tag] = in[tag] || bytes.Contains(b, []byte(tag)) || m.Arch == dump.ARM64 && movesTag(b, tag)
-			}
-			if missing := at + mem.VA(len(b)); missing < min(s.End, at+tagScanChunk) { // pass over the page
+			b := search.buffer[:min(tagScanChunk, s.End-at)]
+			got, _ := m.Memory.ReadAt(b, at)
+			*left -= max(got, pageSize)
+			search.in(b[:got], in)
+			if missing := at + mem.VA(got); missing < min(s.End, at+tagScanChunk) { // pass over the page
 				at = (missing+pageSize)&^(pageSize-1) - (tagScanChunk - tagOverlap)
 			}
 		}
 	}
 	var list []string
-	for _, tag := range tags {
+	for _, tag := range search.tags {
 		if in[tag] {
-			list = append(list, tag)
+			list = append(list, string(binary.LittleEndian.AppendUint32(nil, tag)))
 		}
 	}
 	return list
+}
+
+// tagSearch looks for several tags at once, in one pass over the code.
+type tagSearch struct {
+	arm64  bool
+	tags   []uint32
+	low    [1 << 16 / 64]uint64 // a bit for each lower half of a tag
+	buffer [tagScanChunk]byte
+}
+
+func (s *tagSearch) add(tag string) {
+	v := le.U32([]byte(tag), 0)
+	s.tags = append(s.tags, v)
+	s.low[v&0xffff/64] |= 1 << (v % 64)
+}
+
+// may reports that a tag may have this lower half: few numbers have it.
+func (s *tagSearch) may(low uint32) bool { return s.low[low/64]>>(low%64)&1 != 0 }
+
+// in adds the tags that code holds as a constant, or makes in a register, to found.
+func (s *tagSearch) in(code []byte, found map[uint32]bool) {
+	for at := 0; at+4 <= len(code); at++ {
+		if w := le.U32(code, at); s.may(w&0xffff) && slices.Contains(s.tags, w) {
+			found[w] = true
+		}
+	}
+	if !s.arm64 {
+		return
+	}
+	for at := 0; at+4 <= len(code); at += 4 {
+		w := le.U32(code, at)
+		if w&moveMask != movzW || !s.may(w>>5&0xffff) {
+			continue
+		}
+		for n := 1; n <= movkWithin && at+4*n+4 <= len(code); n++ {
+			next := le.U32(code, at+4*n)
+			tag := next>>5<<16 | w>>5&0xffff
+			if next&(moveMask|0x1f) == movkW16|w&0x1f && slices.Contains(s.tags, tag) {
+				found[tag] = true
+			}
+		}
+	}
 }
 
 // codeOf lists where a module's executable sections lie; the whole module where its
@@ -108,20 +149,3 @@ const (
 	moveMask   = 0xffe00000
 	movkWithin = 8 // instructions behind the MOVZ
 )
-
-// movesTag reports that ARM64 code makes a tag in a register.
-func movesTag(code []byte, tag string) bool {
-	low, high := uint32(le.U16([]byte(tag), 0)), uint32(le.U16([]byte(tag), 2))
-	for at := 0; at+4 <= len(code); at += 4 {
-		w := le.U32(code, at)
-		if w&moveMask != movzW || w>>5&0xffff != low {
-			continue
-		}
-		for n := 1; n <= movkWithin && at+4*n+4 <= len(code); n++ {
-			if le.U32(code, at+4*n) == movkW16|high<<5|w&0x1f {
-				return true
-			}
-		}
-	}
-	return false
-}

@@ -77,7 +77,7 @@ func (v vsRange) find(off uint64) (PoolBlock, bool) {
 			}
 			if !found || off < next.off {
 				p := PoolBlock{Header: hole.Header, Address: hole.Header + vsChunkHeader + mem.VA(v.m.poolUnit()), Size: hole.Size,
-					Kept: KeptInVS, Damaged: true, Before: before}
+					Kept: KeptInVS, Damaged: true, Text: hole.Text, Before: before}
 				if found {
 					p.After = v.neighbour(next)
 				}
@@ -94,14 +94,16 @@ func (v vsRange) find(off uint64) (PoolBlock, bool) {
 	return PoolBlock{}, false
 }
 
-// resume finds the first chunk behind off whose successor knows its size.
-func (v vsRange) resume(off uint64) (vsChunk, bool) {
-	for off += vsChunkHeader; off < uint64(len(v.b)); off += vsChunkHeader {
+// resume finds the first chunk behind hole whose successor knows its size, or that is the
+// subsegment's last and knows the size of the hole.
+func (v vsRange) resume(hole uint64) (vsChunk, bool) {
+	for off := hole + vsChunkHeader; off < uint64(len(v.b)); off += vsChunkHeader {
 		c, ok := v.chunk(off)
 		if !ok || c.previous == 0 || c.previous > off {
 			continue
 		}
-		if next, ok := v.chunk(c.end()); ok && next.previous == c.size {
+		next, ok := v.chunk(c.end())
+		if ok && next.previous == c.size || c.end() == uint64(len(v.b)) && c.previous == off-hole {
 			return c, true
 		}
 	}
@@ -155,7 +157,7 @@ func (v vsRange) block(c vsChunk, before *PoolNeighbour) PoolBlock {
 		p = v.m.block(h, KeptInVS)
 		p.Before, p.Free, p.Size = before, p.Free || !c.allocated, uint64(at-h.at)+c.size
 	case c.needsHeader():
-		p.Damaged = true
+		p.Damaged, p.Text = true, v.m.printable(p.Address)
 	}
 	if next, ok := v.chunk(c.end()); ok && next.previous == c.size {
 		p.After = v.neighbour(next)

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"bugcheck/dump"
@@ -191,6 +192,30 @@ func (m *Machine) processorStacks(b processorBlock) []StackRange {
 		add(StackIST, top)
 	}
 	return list
+}
+
+// smallDumpStacks finds the stacks that the processor of a small dump may have stood
+// on: its thread's, those that its KPRCB names, and the one that the dump holds.
+func (m *Machine) smallDumpStacks() {
+	base, ok := m.stackBase()
+	if m.whole() || m.User != nil || !ok || len(m.Blocks.PRCB) == 0 {
+		return
+	}
+	low, _, known := m.StackLimits()
+	if !known {
+		low = base - min(base, maxStack)
+	}
+	m.stacks = []StackRange{{StackThread, low, base}}
+	prcb := m.object(m.Blocks.PRCB)
+	for _, s := range []struct{ kind, field string }{{StackDPC, "DpcStack"}, {StackISR, "IsrStack"}, {StackException, "ExceptionStack"}} {
+		if top := prcb.pointer(m.Field("_KPRCB", s.field)); top > m.stackSize() {
+			m.stacks = append(m.stacks, StackRange{s.kind, top - m.stackSize(), top})
+		}
+	}
+	top, size := m.Blocks.StackTop, mem.VA(len(m.Blocks.Stack))
+	if !slices.ContainsFunc(m.stacks, func(s StackRange) bool { return s.contains(top) }) && size > 0 {
+		m.stacks = append(m.stacks, StackRange{StackOther, top, top + size})
+	}
 }
 
 // The interrupt stack table of a KTSS64 (dt nt!_KTSS64; the processor's manual):

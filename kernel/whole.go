@@ -76,7 +76,11 @@ func (m *Machine) spaceOf(process object) mem.Reader {
 	if root == 0 || m.Physical == nil {
 		return nil
 	}
-	return m.Space(mem.PA(root))
+	space := m.Space(mem.PA(root))
+	if r, ok := m.Memory.(*mem.Recorder); ok {
+		return r.Over(space)
+	}
+	return space
 }
 
 // readStack takes the words from the stack pointer to the end of its stack, as a

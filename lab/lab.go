@@ -3,10 +3,11 @@
 // the readers can be held against facts that are known beforehand, and so that
 // anybody can practise on a crash without crashing anything.
 //
-// This room writes small (triage) memory dumps for x64, ARM64 and x86. It does
-// not write pages of physical memory, images or symbols, and it does not run a
-// Windows kernel: what a recipe does not say is zero or invented. Equal recipes
-// give equal bytes: there is no clock and no chance in here.
+// A Dump is the recipe of one small (triage) memory dump, for x64, ARM64 and x86. A System
+// is a whole machine, whose memory holds what a Windows machine's would: modules, processes,
+// threads, pool, devices; Play lets one crash, and its memory is written as a dump of any
+// kind. Neither runs a Windows kernel: what a recipe does not say is zero or invented. Equal
+// recipes give equal bytes: there is no clock and no chance in here.
 //
 // It shares no layout and no constant with the readers. Each layout names its
 // source, and those of 17763, 19041 and 26100 (x64) and of 22000 (ARM64) were held

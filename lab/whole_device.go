@@ -69,11 +69,17 @@ func (s *System) buildDevices() {
 	}
 	s.linkNodes(nodes)
 	volume := s.AddDevice(s.Driver("Ntfs"), "", 8, nil)
-	s.AddDevice(s.Driver("FltMgr"), "", 8, volume)
+	filter := s.AddDevice(s.Driver("FltMgr"), "", 8, volume)
 	s.AddDevice(s.Driver("Tcpip"), "Tcp", 0x12, nil)
 	s.AddDevice(s.Driver("MYFAULT"), "MyFault", 0x8336, nil)
 	for _, d := range s.Drivers {
 		s.writeDriver(d)
+	}
+	// Requests that wait for something to happen, as on every machine: explorer.exe and
+	// services.exe watch folders (IRP_MJ_DIRECTORY_CONTROL, IRP_MN_NOTIFY_CHANGE_DIRECTORY).
+	for i, name := range []string{"explorer.exe", "services.exe"} {
+		_, err := s.AddIRP(filter, Request{Major: 12, Minor: 2, Thread: s.Process(name).Threads[1+i], User: true, Current: 1})
+		s.fail(err)
 	}
 }
 

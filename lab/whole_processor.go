@@ -1,6 +1,10 @@
 package lab
 
-import "bugcheck/lab/ram"
+import (
+	"fmt"
+
+	"bugcheck/lab/ram"
+)
 
 // KPrcb is a processor.
 type KPrcb struct {
@@ -124,6 +128,37 @@ func (s *System) dpcQueues(r *record) {
 			r.put32(at+int(c), uint32(4000*(2-i)+i))
 		}
 	}
+}
+
+// QueueDPC puts a deferred procedure call at the end of a processor's queue, of normal or of
+// threaded ones, and returns its KDPC: dt nt!_KDPC, 0x40 bytes: Type 0x13 or 0x1a, Importance 1,
+// DpcListEntry 8, DeferredRoutine 0x18, DeferredContext 0x20, DpcData 0x38. _KDPC_LIST at the
+// start of _KDPC_DATA: the first entry, and the address of the last.
+func (s *System) QueueDPC(p *KPrcb, routine, context uint64, threaded bool) (uint64, error) {
+	base, ok := s.layout.Field("_KPRCB", "DpcData")
+	depth, _ := s.layout.Field("_KDPC_DATA", "DpcQueueDepth")
+	count, _ := s.layout.Field("_KDPC_DATA", "DpcCount")
+	if !ok {
+		return 0, fmt.Errorf("build %d: no DpcData in _KPRCB", s.Build)
+	}
+	data, kind := p.Address+base, uint8(0x13)
+	if threaded {
+		data, kind = data+s.layout.Size("_KDPC_DATA"), 0x1a
+	}
+	dpc := s.alloc("KDpc", 0x40, false)
+	var w buf
+	w.grow(0x40)
+	w.put8(0, kind)
+	w.put8(1, 1)
+	w.put16(2, uint16(0x800+p.Number)) // the processor it was sent to
+	w.put64s(0x18, routine, context)
+	w.put64(0x38, data)
+	s.put(dpc, w.b)
+	s.word(s.peek(data+8), dpc+8)
+	s.word(data+8, dpc+8)
+	s.half(data+depth, uint32(s.peek(data+depth))+1)
+	s.half(data+count, uint32(s.peek(data+count))+1)
+	return dpc, s.err
 }
 
 // processorState writes ProcessorState: CONTEXT and the special registers.

@@ -12,7 +12,15 @@ import (
 // thread pool is all that can be told.
 var (
 	workerStack = []string{"nt!KiStartSystemThread", "nt!PspSystemThreadStartup", "nt!ExpWorkerThread", "nt!KeRemovePriQueue"}
-	poolStack   = []string{"ntdll!RtlUserThreadStart", "kernel32!BaseThreadInitThunk", "ntdll!TppWorkerThread", "ntdll!NtWaitForWorkViaWorkerFactory",
+	// systemStacks are those of System's threads from firstOwn on, which have work of their own.
+	systemStacks = [][]string{
+		{"nt!KiStartSystemThread", "nt!PspSystemThreadStartup", "nt!MiZeroPageThread", "nt!KeWaitForMultipleObjects"},
+		{"nt!KiStartSystemThread", "nt!PspSystemThreadStartup", "nt!KeBalanceSetManager", "nt!KeWaitForMultipleObjects"},
+		{"nt!KiStartSystemThread", "nt!PspSystemThreadStartup", "nt!PopIrpWorker", "nt!KeWaitForSingleObject"},
+		{"nt!KiStartSystemThread", "nt!PspSystemThreadStartup", "nt!PopIrpWorker", "nt!KeWaitForSingleObject"},
+		{"nt!KiStartSystemThread", "nt!PspSystemThreadStartup", "nt!PnpDeviceActionWorker", "nt!KeWaitForSingleObject"},
+	}
+	poolStack = []string{"ntdll!RtlUserThreadStart", "kernel32!BaseThreadInitThunk", "ntdll!TppWorkerThread", "ntdll!NtWaitForWorkViaWorkerFactory",
 		systemCall, "nt!NtWaitForWorkViaWorkerFactory", "nt!IoRemoveIoCompletion", "nt!KeRemoveQueueEx"}
 	mainStack = []string{"ntdll!RtlUserThreadStart", "kernel32!BaseThreadInitThunk", "EXE!mainCRTStartup", "EXE!main", "kernelbase!WaitForSingleObjectEx",
 		"ntdll!NtWaitForSingleObject", systemCall, "nt!NtWaitForSingleObject", "nt!ObWaitForSingleObject", "nt!KeWaitForSingleObject"}
@@ -22,13 +30,17 @@ var (
 	switchStack = []string{"nt!KiCommitThreadWait", "nt!KiSwapThread", "nt!KiSwapContext", "nt!SwapContext"}
 )
 
-// systemCall stands for the way into the kernel.
-const systemCall = "syscall"
+const (
+	systemCall = "syscall" // stands for the way into the kernel
+	firstOwn   = 5         // which of System's threads is the first that is no worker
+)
 
 // waitsIn returns what a thread waits in.
 func (s *System) waitsIn(t *EThread, n int) []string {
 	exe, _ := s.compiledUser(t.Process, stem(t.Process.Name))
 	switch {
+	case t.Process.Name == "System" && n >= firstOwn && n < firstOwn+len(systemStacks):
+		return systemStacks[n-firstOwn]
 	case t.Process.Path == "":
 		return workerStack
 	case exe == nil || n%2 == 1:

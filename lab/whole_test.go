@@ -237,6 +237,29 @@ func TestSystem_Processors(t *testing.T) {
 	}
 }
 
+func TestSystem_QueueDPC(t *testing.T) {
+	for _, b := range wholeBuilds {
+		l := healthy(t, Plan{Arch: b.arch, Build: b.build, Memory: 1 << 30})
+		p := l.System.Processors[0]
+		data := p.Address + l.off("_KPRCB", "DpcData")
+		before := l.u32(data + l.off("_KDPC_DATA", "DpcCount"))
+		var want [2]uint64
+		for i := range want {
+			var err error
+			if want[i], err = l.QueueDPC(p, vaKernel+uint64(i), 7, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := l.u64(data)
+		if first != want[0]+8 || l.u64(first) != want[1]+8 || l.u64(want[1]+8) != 0 || l.u64(data+8) != want[1]+8 {
+			t.Errorf("%v: the queue starts with %#x, want %#x", b, first, want)
+		}
+		if d, n := l.u32(data+l.off("_KDPC_DATA", "DpcQueueDepth")), l.u32(data+l.off("_KDPC_DATA", "DpcCount")); d != 2 || n != before+2 || l.u64(want[1]+0x18) != vaKernel+1 {
+			t.Errorf("%v: depth %d, count %d", b, d, n)
+		}
+	}
+}
+
 // decode is what debuggers do to an encoded KdDebuggerDataBlock.
 func decode(v, encoded, never, always uint64) uint64 {
 	return bits.ReverseBytes64(bits.RotateLeft64(v^never, int(never&0xff))^encoded) ^ always

@@ -66,7 +66,12 @@ func (s *System) addThread(p *EProcess, plan threadPlan) *EThread {
 		t.State, t.priority, t.userTime = stateRunning, 0, 0
 		t.kernelTime = uint32(s.Uptime.Milliseconds() * 9 / 10 * 1000 / 15625)
 	case p.Path == "":
-		t.WaitReason, t.Start, t.userTime = waitQueue, s.Symbol("ExpWorkerThread"), 0
+		t.WaitReason, t.userTime = waitQueue, 0
+		start := s.waitsIn(t, plan.n)[2]
+		if start != workerStack[2] {
+			t.WaitReason = waitExecutive
+		}
+		t.Start = s.Symbol(start[len("nt!"):])
 		t.priority = 12
 	default:
 		s.userThread(t, plan.n)

@@ -8,9 +8,14 @@ import (
 // Recorder is a Reader that remembers which addresses were read of another, by
 // lines of 64 bytes. Safe for concurrent use.
 type Recorder struct {
-	from  Reader
+	from Reader
+	read *recordedLines
+}
+
+// recordedLines is what all recorders of one record share.
+type recordedLines struct {
 	mu    sync.Mutex
-	lines map[VA]uint64 // by page: one bit a line
+	pages map[VA]uint64 // one bit a line
 }
 
 const (
@@ -19,7 +24,13 @@ const (
 )
 
 // NewRecorder returns a recorder of what is read of r.
-func NewRecorder(r Reader) *Recorder { return &Recorder{from: r, lines: map[VA]uint64{}} }
+func NewRecorder(r Reader) *Recorder {
+	return &Recorder{from: r, read: &recordedLines{pages: map[VA]uint64{}}}
+}
+
+// Over returns a recorder of another reader that adds to the same record: the
+// machine's memory as another process sees it.
+func (c *Recorder) Over(r Reader) *Recorder { return &Recorder{from: r, read: c.read} }
 
 // ReadAt implements Reader.
 func (c *Recorder) ReadAt(p []byte, va VA) (int, error) {
@@ -27,11 +38,11 @@ func (c *Recorder) ReadAt(p []byte, va VA) (int, error) {
 	if n <= 0 {
 		return n, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.read.mu.Lock()
+	defer c.read.mu.Unlock()
 	last := va + VA(n-1)
 	for at := va &^ (recordedLine - 1); at <= last && at >= va&^(recordedLine-1); at += recordedLine {
-		c.lines[at&^(recordedPage-1)] |= 1 << (at % recordedPage / recordedLine)
+		c.read.pages[at&^(recordedPage-1)] |= 1 << (at % recordedPage / recordedLine)
 	}
 	return n, err
 }
@@ -44,17 +55,17 @@ type Recorded struct {
 
 // Recorded lists what was read, by rising address, whole lines, adjacent ones as one.
 func (c *Recorder) Recorded() []Recorded {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	pages := make([]VA, 0, len(c.lines))
-	for page := range c.lines {
+	c.read.mu.Lock()
+	defer c.read.mu.Unlock()
+	pages := make([]VA, 0, len(c.read.pages))
+	for page := range c.read.pages {
 		pages = append(pages, page)
 	}
 	slices.Sort(pages)
 	var list []Recorded
 	for _, page := range pages {
 		for i := range VA(recordedPage / recordedLine) {
-			if c.lines[page]>>i&1 == 0 {
+			if c.read.pages[page]>>i&1 == 0 {
 				continue
 			}
 			at := page + i*recordedLine

@@ -12,6 +12,7 @@ import (
 	"bugcheck/dump"
 	"bugcheck/kernel"
 	"bugcheck/mem"
+	"bugcheck/pe"
 )
 
 // Options say what else to keep.
@@ -54,7 +55,9 @@ func Write(w io.Writer, f *dump.File, opts Options) (Kept, error) {
 	if opts.Stacks {
 		k.threadStacks()
 	}
-	for _, r := range read.Recorded() {
+	recordedMemory := read.Recorded()
+	k.images(recordedMemory)
+	for _, r := range recordedMemory {
 		k.keep(r.Address, r.Size)
 	}
 	err := dump.WriteSmall(w, dump.Small{
@@ -111,6 +114,39 @@ func (k *keeper) currentStack() {
 	stack := make([]byte, min(uint64(end-mem.VA(sp)), maxStack))
 	n, _ := k.from.ReadAt(stack, mem.VA(sp))
 	k.blocks.Stack, k.blocks.StackTop = stack[:n], mem.VA(sp)
+}
+
+// imageHeader is how much of an image holds its headers, bytes.
+const imageHeader = 0x1000
+
+// images captures the headers and the function tables of the images that were looked
+// at, whole: with them the small dump is unwound as the large one was.
+func (k *keeper) images(looked []mem.Recorded) {
+	seen := map[mem.VA]bool{}
+	for _, r := range looked {
+		mod, ok := k.m.ModuleAt(r.Address)
+		if !ok || seen[mod.Base] || r.Address < mod.Base+imageHeader {
+			continue
+		}
+		seen[mod.Base] = true
+		k.keep(mod.Base, imageHeader)
+		image, err := pe.Open(imageAt{k.from, mod.Base}, int64(mod.Size), pe.InMemory)
+		if err != nil {
+			continue
+		}
+		table := image.Directories[pe.ExceptionDirectory]
+		k.keep(mod.Base+mem.VA(table.RVA), min(uint64(table.Size), mod.Size))
+	}
+}
+
+// imageAt is the memory of the machine as an image's.
+type imageAt struct {
+	memory mem.Reader
+	base   mem.VA
+}
+
+func (r imageAt) ReadAt(p []byte, off int64) (int, error) {
+	return r.memory.ReadAt(p, r.base+mem.VA(off))
 }
 
 // threadStacks captures the kernel stack of every thread, and its ETHREAD.

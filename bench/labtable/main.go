@@ -14,6 +14,7 @@ import (
 
 	"bugcheck/internal/labcheck"
 	"bugcheck/lab"
+	"bugcheck/report"
 )
 
 // dumps are the kinds of dumps in the table's columns.
@@ -78,7 +79,11 @@ func row(k lab.Kind, o lab.Options, dir string, verbose bool) (right, all int, e
 			wrong := labcheck.Compare(b.Crash.TruthOf(d), r, d, symbols)
 			if len(wrong) == 0 {
 				right++
-				cell += "✓"
+				if labcheck.Undecided(r, d, symbols) && b.Crash.Truth.Verdict.Cause != report.CauseUnknown {
+					cell += "~"
+				} else {
+					cell += "✓"
+				}
 				continue
 			}
 			cell += "✗"
