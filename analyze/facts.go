@@ -37,6 +37,7 @@ type Facts struct {
 	Block      *Block    // of pool, that the stop code is about
 	Pending    []Pending // requests of the thread that are not completed
 	Stuck      *Stuck    // of a crash that was asked for, and of a live dump
+	Device     string    // stop code 0x7B: that Windows starts from
 	Power      *Power    // stop code 0x9F
 	WHEA       *WHEA     // stop code 0x124
 	User       *User     // of a user-mode minidump, which has no stop code

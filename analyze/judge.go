@@ -19,7 +19,8 @@ type judgement struct {
 	most    string // the highest confidence that the stop code allows; "" for any
 	itself  bool   // the culprit called KeBugCheckEx itself
 	placed  bool   // the evidence already says which code failed
-	finder  bool   // who is on the stack found damaged memory, and did not damage it
+	cause   string // whoever the stack shows: he noticed it; "" where he is to blame
+	sure    string // how sure that is
 	class   string
 	bucket  string // the whole bucket, where the class is not all of it
 }
@@ -46,7 +47,7 @@ func Judge(f Facts) report.Verdict {
 	if !j.decided {
 		j.judgeStack()
 	}
-	j.judgeVictim()
+	j.judgeNoticed()
 	j.judgePending()
 	j.name()
 	j.alternatives()
@@ -70,6 +71,17 @@ func (j *judgement) decide(cause, confidence string) {
 func (j *judgement) convict(image, module, symbol, confidence string) {
 	j.decide(report.CauseDriver, j.capped(confidence))
 	j.v.Image, j.v.Module, j.v.Symbol = image, module, symbol
+}
+
+// noticed settles the cause and leaves it to the stack who is named: he met it, and
+// is not to blame.
+func (j *judgement) noticed(cause, confidence string) { j.cause, j.sure = cause, confidence }
+
+// judgeNoticed applies noticed.
+func (j *judgement) judgeNoticed() {
+	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown) {
+		j.v.Cause, j.v.Confidence = j.cause, j.sure
+	}
 }
 
 // limit caps the confidence in a culprit: where damage is found long after it was

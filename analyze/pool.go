@@ -18,17 +18,9 @@ func happenedPool(f *Facts) report.Text {
 }
 
 func (j *judgement) victim() {
-	j.finder = true
+	j.noticed(report.CauseMemoryCorruption, report.Low)
 	j.limit(report.Low)
 	j.evidence(report.Derived, report.T("stop code"), report.T("Whoever was on the processor found the damage; it was done earlier, by code that wrote past its block or used it after freeing it."))
-}
-
-// judgeVictim: where the finder of damaged memory is all that the stack shows, the
-// damage is the cause, and who did it is open.
-func (j *judgement) judgeVictim() {
-	if j.finder && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown) {
-		j.v.Cause = report.CauseMemoryCorruption
-	}
 }
 
 // BAD_POOL_HEADER (0x19).

@@ -15,8 +15,10 @@ func nextSteps(j *judgement) []report.Text {
 	switch {
 	case j.v.Cause == report.CauseRequested:
 		return requestedSteps(j)
-	case j.finder || j.f.Code == 0xc1:
+	case j.v.Cause == report.CauseMemoryCorruption && isPoolCode[j.f.Code] || j.f.Code == 0xc1:
 		return poolSteps(j)
+	case j.v.Cause == report.CauseStorage && startsFrom[j.f.Code]:
+		return bootSteps()
 	case j.v.Cause == report.CauseStorage:
 		steps = storageSteps()
 	case j.v.Cause == report.CauseHardware && j.f.Code == 0x124:
@@ -166,6 +168,13 @@ func storageSteps() []report.Text {
 		report.T("Update the firmware of disk and controller, then run chkdsk on the system volume."),
 	}
 }
+
+// isPoolCode are the stop codes about damaged pool, startsFrom those about the disk
+// that Windows starts from.
+var (
+	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0x13a: true}
+	startsFrom = map[uint32]bool{0x7b: true, 0xed: true}
+)
 
 // poolSteps catch whoever writes past a block while it does it.
 func poolSteps(j *judgement) []report.Text {

@@ -34,7 +34,7 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		return j.driverSentence(what)
 	}
 	switch {
-	case j.finder && thirdParty(v.Image) && len(v.Alternatives) == 0:
+	case v.Cause == report.CauseMemoryCorruption && thirdParty(v.Image) && len(v.Alternatives) == 0:
 		return report.T("Windows stopped: %s. The first suspect is %s, but the dump does not prove it.", what, v.Image)
 	case v.Module == "nt" && len(v.Alternatives) > 0:
 		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
