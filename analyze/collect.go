@@ -31,6 +31,7 @@ func collect(m *kernel.Machine) *collection {
 	h := m.Header
 	f := &c.facts
 	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live
+	f.Whole = m.Physical != nil
 	f.Uptime = h.Uptime
 	f.RawCode, f.Code, f.Parameters = h.BugCheckCode, win.BaseCode(h.BugCheckCode), h.Parameters
 	if code, ok := win.English.Code(f.Code); ok {
@@ -56,6 +57,7 @@ func collect(m *kernel.Machine) *collection {
 	f.Verifier = m.Blocks.Memory.VerifyLevel != 0 && m.Blocks.Memory.Known
 	ruleFor(f.Code).find(c)
 	c.walk()
+	c.collectWhole()
 	return c
 }
 

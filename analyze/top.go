@@ -33,7 +33,7 @@ func Top(m *kernel.Machine, file, version string) *report.Top {
 	t.processors()
 	t.pool()
 	t.memory()
-	r.Pressure = append(r.Pressure, shortages(r)...)
+	r.Pressure = append(r.Pressure, shortages(r).Evidence...)
 	return r
 }
 
@@ -58,6 +58,10 @@ func (t *topper) processes() {
 		t.r.Processes = append(t.r.Processes, x)
 		t.r.Threads += x.Threads
 	}
+	t.sortProcesses()
+}
+
+func (t *topper) sortProcesses() {
 	slices.SortStableFunc(t.r.Processes, func(a, b report.TopProcess) int { return cmp.Compare(held(b), held(a)) })
 }
 
@@ -178,7 +182,10 @@ func (t *topper) pool() {
 	for _, p := range list[:min(len(list), poolOwners)] {
 		tags = append(tags, p.Tag)
 	}
-	drivers := t.m.TagDrivers(tags...)
+	t.addPool(list, t.m.TagDrivers(tags...))
+}
+
+func (t *topper) addPool(list []kernel.PoolTag, drivers map[string][]string) {
 	for _, p := range list {
 		t.r.Pool = append(t.r.Pool, report.TopPool{
 			Tag: p.Tag, NonPaged: p.NonPaged.Bytes, Paged: p.Paged.Bytes,

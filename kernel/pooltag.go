@@ -147,5 +147,5 @@ const (
 	movzW      = 0x52800000
 	movkW16    = 0x72a00000
 	moveMask   = 0xffe00000
-	movkWithin = 4 // instructions behind the MOVZ
+	movkWithin = 8 // instructions behind the MOVZ
 )
