@@ -178,6 +178,9 @@ func (c *collection) recordAt(addr uint64) {
 	c.skip(addr, 0x98)
 }
 
+// contextSizes are those of a CONTEXT, bytes (winnt.h).
+var contextSizes = map[dump.Arch]uint64{dump.X64: 0x4d0, dump.ARM64: 0x390, dump.X86: 0x2cc}
+
 // contextAt starts the frames from the CONTEXT that a parameter points to.
 func (c *collection) contextAt(addr uint64, source report.Text) bool {
 	if addr == 0 {
@@ -192,7 +195,7 @@ func (c *collection) contextAt(addr uint64, source report.Text) bool {
 		return false
 	}
 	c.start(regs, Context{Kind: report.ContextRecord, Address: addr, Source: source})
-	c.skip(addr, 0x4d0)
+	c.skip(addr, contextSizes[c.m.Arch])
 	return true
 }
 
