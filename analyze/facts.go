@@ -37,6 +37,8 @@ type Facts struct {
 	Block      *Block    // of pool, that the stop code is about
 	Pending    []Pending // requests of the thread that are not completed
 	Stuck      *Stuck    // of a crash that was asked for, and of a live dump
+	Hung       *Hung     // stop codes 0x133 and 0x101: the processor that did not get on
+	Page       *Page     // what the page tables hold of the address that was touched
 	Device     string    // stop code 0x7B: that Windows starts from
 	Power      *Power    // stop code 0x9F
 	WHEA       *WHEA     // stop code 0x124
@@ -95,11 +97,12 @@ const (
 
 // Power is what a DRIVER_POWER_STATE_FAILURE points at.
 type Power struct {
-	IRPDriver string // driver of the IRP's current stack location; "" if not in the dump
-	Other     string // driver that holds another power request for the same device; "" if there is none
-	PDODriver string // driver that owns the physical device
-	Service   string // of the device node
-	Instance  string // device instance path of the device node
+	IRPDriver string   // driver of the IRP's current stack location; "" if not in the dump
+	Other     string   // driver that holds another power request for the same device; "" if there is none
+	PDODriver string   // driver that owns the physical device
+	Service   string   // of the device node
+	Instance  string   // device instance path of the device node
+	Stack     []string // drivers of the device's stack, the top first
 }
 
 // WHEA is a hardware error record, as far as it was decoded.

@@ -4,6 +4,7 @@ package analyze
 // small dump little of it is there, and nothing is said of what is not.
 func (c *collection) collectWhole() {
 	c.collectBlock()
+	c.collectPage()
 	c.collectPending()
 	c.collectStuck()
 }

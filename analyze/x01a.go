@@ -34,6 +34,9 @@ func judge1A(j *judgement) {
 	default:
 		j.evidence(report.Recorded, parameter(1), report.T("The memory manager found its own records damaged (kind 0x%x); it noticed the damage, it did not do it.", p[0]))
 	}
+	if page := j.f.Page; page != nil {
+		j.evidence(report.Recorded, report.T("page tables"), report.T("The entry at 0x%x still holds 0x%x in the dump.", p[1], page.PTE))
+	}
 }
 
 // judgeCorruptPTE: the entry should be empty, so any bit set in it is one too

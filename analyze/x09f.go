@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"strings"
+
 	"bugcheck/kernel"
 	"bugcheck/mem"
 	"bugcheck/report"
@@ -30,6 +32,12 @@ func collect9F(c *collection) {
 	if d, err := c.m.DeviceObject(mem.VA(p[1])); err == nil {
 		pw.PDODriver = d.Driver
 		pw.Service, pw.Instance = d.Service, d.Instance
+	}
+	stack, _ := c.m.DeviceStack(mem.VA(p[1])) // as far as it is in the dump
+	for _, d := range stack {
+		if d.Driver != "" {
+			pw.Stack = append(pw.Stack, d.Driver)
+		}
 	}
 	pw.Other = otherHolder(c, mem.VA(p[1]), irp.Address)
 }
@@ -64,6 +72,9 @@ func judge9F(j *judgement) {
 	}
 	if pw.IRPDriver != "" {
 		j.evidence(report.Recorded, report.T("IRP (parameter 4)"), report.T("The request's current stack location belongs to a device of %s.", pw.IRPDriver))
+	}
+	if len(pw.Stack) > 1 {
+		j.evidence(report.Recorded, report.T("device stack"), report.T("The drivers of the device, the top one first: %s.", strings.Join(pw.Stack, ", ")))
 	}
 	if pw.Other != "" {
 		j.evidence(report.Recorded, report.T("list of power requests (parameter 3)"), report.T("Another power request for the same device is held by %s.", pw.Other))

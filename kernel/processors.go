@@ -256,7 +256,9 @@ func (m *Machine) interruptStacks(prcb mem.VA) []mem.VA {
 // error. A small dump has the one that crashed.
 func (m *Machine) Processors() ([]Processor, error) {
 	if !m.whole() {
-		return []Processor{m.Processor()}, nil
+		p := m.Processor()
+		m.describeDPC(&p, m.object(m.Blocks.PRCB))
+		return []Processor{p}, nil
 	}
 	blocks, err := m.processorBlocks()
 	var list []Processor
@@ -292,11 +294,27 @@ func (m *Machine) describeProcessor(p *Processor, b processorBlock) {
 	p.KernelTime, p.UserTime = ticks(b.maybe32(f("KernelTime")), tick), ticks(b.maybe32(f("UserTime")), tick)
 	p.DPCTime, p.InterruptTime = ticks(b.maybe32(f("DpcTime")), tick), ticks(b.maybe32(f("InterruptTime")), tick)
 	p.Interrupts, p.ContextSwitches = b.maybe32(f("InterruptCount")), b.maybe32(f("KeContextSwitches"))
-	p.DPCActive = b.u8(f("DpcRoutineActive")) != 0
-	p.DPCRoutine = b.pointer(f("CurrentDpcRoutine"))
+	m.describeDPC(p, b.object)
 	p.Watchdog = DPCWatchdog{
 		Running: ticks(b.maybe32(f("DpcTimeCount")), tick), RunningLimit: ticks(b.maybe32(firstKnown(f("DpcTimeLimit"), f("DpcTimeLimitTicks"))), tick),
 		Total: ticks(b.maybe32(f("DpcWatchdogCount")), tick), TotalLimit: ticks(b.maybe32(firstKnown(f("DpcWatchdogPeriod"), f("DpcWatchdogPeriodTicks"))), tick),
+	}
+}
+
+// describeDPC says which DPC runs: CurrentDpcRoutine, which Windows Server 2022 and
+// later have, else that of the active KDPC. Both keep what ran last.
+func (m *Machine) describeDPC(p *Processor, prcb object) {
+	p.DPCActive = prcb.u8(m.Field("_KPRCB", "DpcRoutineActive")) != 0
+	if p.DPCRoutine = prcb.pointer(m.Field("_KPRCB", "CurrentDpcRoutine")); p.DPCRoutine != 0 || !p.DPCActive {
+		return
+	}
+	data, active := m.Field("_KPRCB", "DpcData"), m.Field("_KDPC_DATA", "ActiveDpc")
+	if data < 0 || active < 0 {
+		return
+	}
+	if at := prcb.pointer(data + active); at != 0 {
+		d, _ := m.DPCAt(at) // a small dump may lack it
+		p.DPCRoutine = d.Routine
 	}
 }
 
