@@ -31,6 +31,7 @@ func collect(m *kernel.Machine) *collection {
 	h := m.Header
 	f := &c.facts
 	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live
+	f.Whole = m.Physical != nil
 	f.Uptime = h.Uptime
 	f.RawCode, f.Code, f.Parameters = h.BugCheckCode, win.BaseCode(h.BugCheckCode), h.Parameters
 	if code, ok := win.English.Code(f.Code); ok {
@@ -56,6 +57,7 @@ func collect(m *kernel.Machine) *collection {
 	f.Verifier = m.Blocks.Memory.VerifyLevel != 0 && m.Blocks.Memory.Known
 	ruleFor(f.Code).find(c)
 	c.walk()
+	c.collectWhole()
 	return c
 }
 
@@ -179,6 +181,9 @@ func (c *collection) recordAt(addr uint64) {
 	c.skip(addr, 0x98)
 }
 
+// contextSizes are those of a CONTEXT, bytes (winnt.h).
+var contextSizes = map[dump.Arch]uint64{dump.X64: 0x4d0, dump.ARM64: 0x390, dump.X86: 0x2cc}
+
 // contextAt starts the frames from the CONTEXT that a parameter points to.
 func (c *collection) contextAt(addr uint64, source report.Text) bool {
 	if addr == 0 {
@@ -193,7 +198,7 @@ func (c *collection) contextAt(addr uint64, source report.Text) bool {
 		return false
 	}
 	c.start(regs, Context{Kind: report.ContextRecord, Address: addr, Source: source})
-	c.skip(addr, 0x4d0)
+	c.skip(addr, contextSizes[c.m.Arch])
 	return true
 }
 

@@ -43,6 +43,8 @@ func judgeException(j *judgement) {
 	case x.Target == nil || x.Access == "":
 	case *x.Target == notTold:
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones): it does so when a pointer is not canonical, so no pointer at all.", accessWord(x.Access)))
+	case x.Access == "execute" && *x.Target < nullPages:
+		j.evidence(report.Derived, report.T("exception record"), report.T("The processor was to run that address itself: a call went through a null pointer, or a return met a stack that had been overwritten."))
 	default:
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s 0x%x.", accessWord(x.Access), *x.Target))
 		j.describeAccess(*x.Target)
@@ -102,6 +104,8 @@ func happenedException(f *Facts) report.Text {
 	switch {
 	case x.Code == statusAccessViolation && x.Access != "" && x.Target != nil && *x.Target == notTold:
 		return report.T("it used an invalid pointer")
+	case x.Code == statusAccessViolation && x.Access == "execute" && x.Target != nil && *x.Target < nullPages:
+		return report.T("it ran into address zero, as after a call through a null pointer or a return over a destroyed stack")
 	case x.Code == statusAccessViolation && x.Access != "" && x.Target != nil && *x.Target < nullPages:
 		return report.T("it used a null pointer")
 	case x.Code == statusAccessViolation && x.Access == "write":

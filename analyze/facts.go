@@ -17,6 +17,7 @@ type Facts struct {
 	Arch       string // x64, arm64, x86
 	Build      uint32 // of the kernel; zero if not known
 	Live       bool   // a live dump: Windows went on
+	Whole      bool   // the dump holds memory, not a selection of it
 	Uptime     time.Duration
 	RawCode    uint32 // as recorded: 0x1000007e
 	Code       uint32 // its base: 0x7e
@@ -28,14 +29,18 @@ type Facts struct {
 	Frames     []Frame // top first
 	Process    string
 	IRQL       *uint8
-	Images     []Image // the loaded modules
-	Verifier   bool    // driver verifier was on, or made this crash
-	Named      string  // the image that Windows itself names (KiBugCheckDriver); "" if none
-	CPUVendor  string  // GenuineIntel, AuthenticAMD
-	CodeDiffer string  // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
-	Power      *Power  // stop code 0x9F
-	WHEA       *WHEA   // stop code 0x124
-	User       *User   // of a user-mode minidump, which has no stop code
+	Images     []Image   // the loaded modules
+	Verifier   bool      // driver verifier was on, or made this crash
+	Named      string    // the image that Windows itself names (KiBugCheckDriver); "" if none
+	CPUVendor  string    // GenuineIntel, AuthenticAMD
+	CodeDiffer string    // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
+	Block      *Block    // of pool, that the stop code is about
+	Pending    []Pending // requests of the thread that are not completed
+	Stuck      *Stuck    // of a crash that was asked for, and of a live dump
+	Device     string    // stop code 0x7B: that Windows starts from
+	Power      *Power    // stop code 0x9F
+	WHEA       *WHEA     // stop code 0x124
+	User       *User     // of a user-mode minidump, which has no stop code
 }
 
 // Exception is the fault behind a stop code.

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ type judgement struct {
 	most    string // the highest confidence that the stop code allows; "" for any
 	itself  bool   // the culprit called KeBugCheckEx itself
 	placed  bool   // the evidence already says which code failed
+	cause   string // whoever the stack shows: he noticed it; "" where he is to blame
+	sure    string // how sure that is
 	class   string
 	bucket  string // the whole bucket, where the class is not all of it
 }
@@ -35,11 +38,17 @@ func Judge(f Facts) report.Verdict {
 	if r.judge != nil {
 		r.judge(j)
 	}
+	j.judgeBlock()
+	if isHang(&f) && r.judge == nil {
+		j.judgeStuck()
+	}
 	j.judgeCode()
 	j.judgeNamed()
 	if !j.decided {
 		j.judgeStack()
 	}
+	j.judgeNoticed()
+	j.judgePending()
 	j.name()
 	j.alternatives()
 	j.summarize(r)
@@ -62,6 +71,17 @@ func (j *judgement) decide(cause, confidence string) {
 func (j *judgement) convict(image, module, symbol, confidence string) {
 	j.decide(report.CauseDriver, j.capped(confidence))
 	j.v.Image, j.v.Module, j.v.Symbol = image, module, symbol
+}
+
+// noticed settles the cause and leaves it to the stack who is named: he met it, and
+// is not to blame.
+func (j *judgement) noticed(cause, confidence string) { j.cause, j.sure = cause, confidence }
+
+// judgeNoticed applies noticed.
+func (j *judgement) judgeNoticed() {
+	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown) {
+		j.v.Cause, j.v.Confidence = j.cause, j.sure
+	}
 }
 
 // limit caps the confidence in a culprit: where damage is found long after it was
@@ -129,7 +149,7 @@ func (j *judgement) decideKernel(f Frame) {
 		j.evidence(report.Recorded, j.contextSource(), report.T("The fault is in the Windows kernel itself, at %s; the kernel is where the mistakes of drivers and of memory come to light.", at(f)))
 		j.nearestDriver()
 	} else {
-		j.evidence(report.Derived, report.T("stack"), report.T("The kernel stopped Windows itself, from %s: it noticed the damage, who did it is not said by that.", at(f)))
+		j.evidence(report.Derived, report.T("stack"), report.T("The kernel stopped Windows itself, from %s: it noticed that something was wrong; who did it is not said by that.", at(f)))
 	}
 }
 
@@ -276,6 +296,8 @@ func function(module, symbol string) string {
 // alternatives lists the other drivers that could be behind it: those of third
 // parties on the stack, which a scan found.
 func (j *judgement) alternatives() {
+	j.v.Alternatives = slices.DeleteFunc(j.v.Alternatives, func(a report.Alternative) bool { return a.Image == j.v.Image })
+	j.v.Alternatives = j.v.Alternatives[:min(len(j.v.Alternatives), maxAlternatives)]
 	if j.v.Confidence == report.High && j.f.Context.Fault || j.v.Cause == report.CauseRequested || j.v.Cause == report.CauseHardware {
 		return
 	}
@@ -301,6 +323,13 @@ func (j *judgement) hasAlternative(image string) bool {
 		}
 	}
 	return false
+}
+
+// suggestFirst is suggest, ahead of all others.
+func (j *judgement) suggestFirst(image string, why report.Text) {
+	if image != "" && image != j.v.Image && !j.hasAlternative(image) {
+		j.v.Alternatives = slices.Insert(j.v.Alternatives, 0, report.Alternative{Image: image, Why: why})
+	}
 }
 
 // suggest adds an alternative ahead of those from the stack.

@@ -57,7 +57,7 @@ func TestJudge_WhoIsBlamed(t *testing.T) {
 		{"a damaged list, found by a third party", Facts{Code: 0x139, Parameters: [4]uint64{3}, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext)}},
 			report.CauseDriver, "vendor1.sys", report.Medium, "0x139_3_CORRUPT_LIST_ENTRY_vendor1!", 0},
 		{"damaged pool, found by a third party", Facts{Code: 0x13a, Parameters: [4]uint64{0x12}, Frames: []Frame{inKeBugCheck, trusted(vendor, report.TrustUnwind)}},
-			report.CauseDriver, "vendor1.sys", report.Low, "0x13a_12_vendor1!", 0},
+			report.CauseMemoryCorruption, "vendor1.sys", report.Low, "0x13a_12_vendor1!", 0},
 	} {
 		v := Judge(tt.facts)
 		if v.Cause != tt.cause || v.Image != tt.image || v.Confidence != tt.confidence || len(v.Alternatives) != tt.others {

@@ -6,7 +6,7 @@ import (
 	"bugcheck/report"
 )
 
-// What the stop codes about damaged pool share (0x19, 0xC2, 0x13A): the kernel's
+// What the stop codes about damaged pool share (0x19, 0xC1, 0xC2, 0xC5, 0x13A): the kernel's
 // allocator notices the damage long after it was done, so the caller on the
 // stack is the detector, not the culprit, unless the call itself was wrong.
 
@@ -18,6 +18,7 @@ func happenedPool(f *Facts) report.Text {
 }
 
 func (j *judgement) victim() {
+	j.noticed(report.CauseMemoryCorruption, report.Low)
 	j.limit(report.Low)
 	j.evidence(report.Derived, report.T("stop code"), report.T("Whoever was on the processor found the damage; it was done earlier, by code that wrote past its block or used it after freeing it."))
 }
@@ -33,12 +34,45 @@ func judgePoolHeader(j *judgement) {
 
 func class19(f *Facts) string { return verified(f, fmt.Sprintf("0x19_%x", f.Parameters[0])) }
 
+// SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION (0xC1): P1 the address being freed, P4
+// what is wrong; 0x32 is a single wrong bit.
+func judgeC1(j *judgement) {
+	p := j.f.Parameters
+	j.evidence(report.Recorded, report.T("parameters 1 and 4"), report.T("Special pool found what surrounds the block at 0x%x overwritten (kind 0x%x): whoever had the block wrote past it.", p[0], p[3]))
+	if p[3] == 0x32 {
+		j.evidence(report.Derived, parameter(4), report.T("A single bit is wrong: software hardly ever flips a single bit; faulty memory does."))
+	}
+	j.limit(report.Medium)
+}
+
+// DRIVER_CORRUPTED_EXPOOL (0xC5): as 0xA, by the pool's own code: P1 address, P2
+// IRQL, P3 access, P4 instruction.
+func collectC5(c *collection) { collectAccess(c) }
+
+func judgeC5(j *judgement) {
+	p := j.f.Parameters
+	j.evidence(report.Recorded, report.T("parameters 1 to 4"), report.T("The pool's own code (at 0x%x) followed a bad address, 0x%x, at IRQL %d.", p[3], p[0], p[1]))
+	j.victim()
+}
+
+func happenedC1(*Facts) report.Text { return report.T("a block of special pool was found overrun") }
+
 // KERNEL_MODE_HEAP_CORRUPTION (0x13A): P1 kind, P2 heap, P3 block.
 func judge13A(j *judgement) {
 	p := j.f.Parameters
+	if wrongHeapCalls[p[0]] {
+		j.limit(report.Medium)
+		j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("The heap at 0x%x was handed 0x%x, which is no block in use (kind 0x%x): the one who handed it over is to blame, unless the block's header was overwritten before.", p[1], p[2], p[0]))
+		return
+	}
 	j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("The heap at 0x%x found the block at 0x%x damaged (kind 0x%x).", p[1], p[2], p[0]))
 	j.victim()
 }
+
+// wrongHeapCalls are those kinds of P1 (HEAP_FAILURE_TYPE) by which the call itself
+// is wrong: a block that is not busy, an argument that is not valid, a block of
+// another heap, a block freed twice.
+var wrongHeapCalls = map[uint64]bool{0x8: true, 0x9: true, 0xc: true, 0x11: true}
 
 func class13A(f *Facts) string { return verified(f, fmt.Sprintf("0x13a_%x", f.Parameters[0])) }
 

@@ -8,6 +8,7 @@ import "bugcheck/report"
 func judgeE2(j *judgement) {
 	j.decide(report.CauseRequested, report.High)
 	j.evidence(report.Recorded, report.T("stop code"), report.T("This code is raised on request only: by the keyboard (Ctrl+ScrollLock twice), by a debugger or a tool, or by a management controller."))
+	j.judgeStuck()
 }
 
 func happenedE2(*Facts) report.Text {
@@ -18,6 +19,7 @@ func judge1C8(j *judgement) {
 	j.decide(report.CauseRequested, report.High)
 	j.evidence(report.Recorded, report.T("stop code and parameter 1"), report.T("Windows raises this code when the power button is held down; it was held for %d ms.", j.f.Parameters[0]))
 	j.evidence(report.Derived, report.T("stop code"), report.T("People hold the power button when a machine no longer answers; this dump shows that moment, not what had made it hang."))
+	j.judgeStuck()
 }
 
 func happened1C8(*Facts) report.Text { return report.T("someone held down the power button") }

@@ -14,7 +14,11 @@ func nextSteps(j *judgement) []report.Text {
 	var steps []report.Text
 	switch {
 	case j.v.Cause == report.CauseRequested:
-		return requestedSteps(j.f)
+		return requestedSteps(j)
+	case j.v.Cause == report.CauseMemoryCorruption && isPoolCode[j.f.Code] || j.f.Code == 0xc1:
+		return poolSteps(j)
+	case j.v.Cause == report.CauseStorage && startsFrom[j.f.Code]:
+		return bootSteps()
 	case j.v.Cause == report.CauseStorage:
 		steps = storageSteps()
 	case j.v.Cause == report.CauseHardware && j.f.Code == 0x124:
@@ -73,7 +77,10 @@ func verifierStep(images string) report.Text {
 	return report.T("If it happens again, let driver verifier watch: verifier /standard /driver %s, then restart. The machine gets slower and crashes at the next mistake, so not where it must stay up; if it no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
 }
 
-func keepDumpStep() report.Text {
+func keepDumpStep(j *judgement) report.Text {
+	if j.f.Whole {
+		return report.T("Keep this dump: the maker of a driver, or whoever debugs it, needs the memory that it holds.")
+	}
 	return report.T("Keep this dump, and C:\\Windows\\MEMORY.DMP if there is one: a debugger sees more in it than in a small dump. If there is none, have Windows write it next time: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 2 /f")
 }
 
@@ -94,7 +101,7 @@ func driverSteps(j *judgement) []report.Text {
 		steps = append(steps, verifierStep(suspects))
 	}
 	if v.Confidence != report.High {
-		steps = append(steps, keepDumpStep())
+		steps = append(steps, keepDumpStep(j))
 	}
 	return steps
 }
@@ -118,12 +125,12 @@ func unknownSteps(j *judgement) []report.Text {
 		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third), verifierStep(third))
 	}
 	if advice := categoryAdvice(j.f.Code); advice != nil {
-		return append(append(steps, advice...), keepDumpStep())
+		return append(append(steps, advice...), keepDumpStep(j))
 	}
 	if len(steps) == 0 {
 		steps = append(steps, report.T("Install pending Windows, driver and firmware updates; if something was installed or changed just before, undo that first."))
 	}
-	return append(steps, memoryTestStep(), keepDumpStep())
+	return append(steps, memoryTestStep(), keepDumpStep(j))
 }
 
 // thirdPartyNames lists the suspects for a command line.
@@ -162,7 +169,62 @@ func storageSteps() []report.Text {
 	}
 }
 
-func requestedSteps(f *Facts) []report.Text {
+// isPoolCode are the stop codes about damaged pool, startsFrom those about the disk
+// that Windows starts from.
+var (
+	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0x13a: true}
+	startsFrom = map[uint32]bool{0x7b: true, 0xed: true}
+)
+
+// poolSteps catch whoever writes past a block while it does it.
+func poolSteps(j *judgement) []report.Text {
+	var steps []report.Text
+	names := thirdPartyNames(j)
+	if thirdParty(j.v.Image) {
+		names = joinNames(names, j.v.Image)
+	}
+	switch first, _, _ := strings.Cut(names, ","); {
+	case crashTools[strings.ToLower(first)]:
+		steps = append(steps, updateStep(first))
+	case names != "":
+		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", names))
+	}
+	return append(steps, specialPoolStep(names), memoryTestStep(), keepDumpStep(j))
+}
+
+func joinNames(names, more string) string {
+	if names == "" {
+		return more
+	}
+	return names + ", " + more
+}
+
+// specialPoolStep takes images separated by commas, as for people.
+func specialPoolStep(images string) report.Text {
+	if images == "" {
+		return report.T("If it happens again, let driver verifier with special pool catch the writer: run verifier.exe, create standard settings, select the drivers that are not from Microsoft, restart. It stops Windows at the next write past a block, in the driver that does it. If Windows no longer starts: safe mode, verifier /reset.")
+	}
+	return report.T("Let special pool catch the writer: verifier /flags 0x1 /driver %s, then restart. It stops Windows at the next write past a block, in the driver that does it (other mistakes too: verifier /standard instead of /flags 0x1). If Windows no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+}
+
+func requestedSteps(j *judgement) []report.Text {
+	f := j.f
+	var steps []report.Text
+	for _, a := range j.v.Alternatives[:min(len(j.v.Alternatives), 1)] {
+		steps = append(steps, hungStep(a.Image))
+	}
+	return append(steps, askSteps(f)...)
+}
+
+// hungStep is what to do about a driver that others waited for.
+func hungStep(image string) report.Text {
+	if crashTools[strings.ToLower(image)] {
+		return updateStep(image)
+	}
+	return report.T("If the machine hung: update %s from its maker first, and ask the maker with this dump.", describe(image))
+}
+
+func askSteps(f *Facts) []report.Text {
 	if f.Code == 0x1c8 {
 		return []report.Text{
 			report.T("Ask who held the power button, and what no longer answered."),
@@ -190,7 +252,7 @@ func powerSteps(j *judgement) []report.Text {
 			report.T("Check the disks and the RAID: the controller's own tool, SMART data, and disk and controller events in the System log before the crash."),
 			report.T("Update the storage driver (%s) and the firmware of controller and disks.", describe(j.v.Image)),
 			report.T("Until then, let the disks run: in the power plan, turn off hard disk after: never; PCI Express link state power management: off; fast startup off."),
-			keepDumpStep(),
+			keepDumpStep(j),
 		}
 	}
 	first := report.T("Update the drivers of network, graphics and USB devices, the chipset drivers and the firmware (BIOS).")
@@ -200,7 +262,7 @@ func powerSteps(j *judgement) []report.Text {
 	return []report.Text{
 		first,
 		report.T("Until then, stop Windows from turning off the device to save power (Device Manager, Power Management), and turn fast startup off."),
-		keepDumpStep(),
+		keepDumpStep(j),
 	}
 }
 

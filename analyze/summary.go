@@ -22,6 +22,9 @@ func (j *judgement) sentence(what report.Text) report.Text {
 	v := &j.v
 	switch v.Cause {
 	case report.CauseRequested:
+		if len(v.Alternatives) > 0 {
+			return report.T("Windows was stopped on purpose: %s. If it hung before, the first suspect is %s.", what, v.Alternatives[0].Image)
+		}
 		return report.T("Windows was stopped on purpose: %s.", what)
 	case report.CauseHardware:
 		return report.T("Hardware made Windows stop: %s.", what)
@@ -31,6 +34,8 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		return j.driverSentence(what)
 	}
 	switch {
+	case v.Cause == report.CauseMemoryCorruption && thirdParty(v.Image) && len(v.Alternatives) == 0:
+		return report.T("Windows stopped: %s. The first suspect is %s, but the dump does not prove it.", what, v.Image)
 	case v.Module == "nt" && len(v.Alternatives) > 0:
 		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
 	case v.Module == "nt":

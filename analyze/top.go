@@ -33,7 +33,7 @@ func Top(m *kernel.Machine, file, version string) *report.Top {
 	t.processors()
 	t.pool()
 	t.memory()
-	r.Pressure = append(r.Pressure, shortages(r)...)
+	r.Pressure = append(r.Pressure, shortages(r).Evidence...)
 	return r
 }
 
@@ -58,6 +58,10 @@ func (t *topper) processes() {
 		t.r.Processes = append(t.r.Processes, x)
 		t.r.Threads += x.Threads
 	}
+	t.sortProcesses()
+}
+
+func (t *topper) sortProcesses() {
 	slices.SortStableFunc(t.r.Processes, func(a, b report.TopProcess) int { return cmp.Compare(held(b), held(a)) })
 }
 
@@ -178,7 +182,10 @@ func (t *topper) pool() {
 	for _, p := range list[:min(len(list), poolOwners)] {
 		tags = append(tags, p.Tag)
 	}
-	drivers := t.m.TagDrivers(tags...)
+	t.addPool(list, t.m.TagDrivers(tags...))
+}
+
+func (t *topper) addPool(list []kernel.PoolTag, drivers map[string][]string) {
 	for _, p := range list {
 		t.r.Pool = append(t.r.Pool, report.TopPool{
 			Tag: p.Tag, NonPaged: p.NonPaged.Bytes, Paged: p.Paged.Bytes,
@@ -207,7 +214,17 @@ func (t *topper) memory() {
 			*f.to = &bytes
 		}
 	}
+	m.NonPagedLimit, m.PagedLimit = lesser(m.NonPagedLimit, m.Physical), lesser(m.PagedLimit, m.CommitLimit)
 	t.poolOfTags()
+}
+
+// lesser is the smaller of two limits. The address space that is set aside for a pool
+// is far larger than what backs it: RAM for nonpaged pool, commit for paged pool.
+func lesser(a, b *uint64) *uint64 {
+	if a == nil || b != nil && *b < *a {
+		return b
+	}
+	return a
 }
 
 // poolOfTags takes the sum of the tags for what a pool holds, where nobody counts it.

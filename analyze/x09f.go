@@ -10,7 +10,10 @@ import (
 // says how; for 3, P2 is the physical device, P3 triage data and P4 the IRP
 // that is stuck.
 
-const irpBlocked = 3
+const (
+	irpBlocked = 3
+	pnpLocked  = 4 // a thread never let go of the lock of Plug and Play
+)
 
 func collect9F(c *collection) {
 	p := c.facts.Parameters
@@ -49,6 +52,9 @@ func otherHolder(c *collection, pdo, stuck mem.VA) string {
 
 func judge9F(j *judgement) {
 	pw, p := j.f.Power, j.f.Parameters
+	if p[0] == pnpLocked {
+		j.judgeStuck()
+	}
 	if pw == nil || p[0] != irpBlocked {
 		return
 	}
@@ -111,7 +117,7 @@ func class9F(f *Facts) string {
 	switch f.Parameters[0] {
 	case irpBlocked:
 		return "0x9F_3"
-	case 4:
+	case pnpLocked:
 		return "0x9F_4"
 	}
 	return verified(f, "0x9F")

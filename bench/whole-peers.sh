@@ -33,7 +33,8 @@ compare() {
          print ""
        }
        FILENAME == ARGV[1] {ours[$1] = $2; next} {theirs[$1] = $2}
-       END {show("open", "open", "ms", 1e6); show("memory", "largest resident set", "MiB", 1024)
+       END {show("alone", "open, map of pages", "ms", 1e6); show("open", "open, modules", "ms", 1e6); show("modules", "modules found", "  ", 1)
+             show("memory", "largest resident set", "MiB", 1024)
             show("lookup", "find a page in the file", "ns", 1); show("physical", "read 8 bytes at a physical address", "ns", 1); show("translate", "translate a virtual address", "ns", 1)
             show("read", "read 4 KiB of virtual memory", "ns", 1)}' "$dir/times" "$dir/peer"
 }

@@ -197,7 +197,7 @@ func TestTagDrivers_ARM64(t *testing.T) {
 	}{
 		{"both halves", code(nop, movz, nop, movk), true},
 		{"another register", code(movz, movk+1), false},
-		{"too far apart", code(movz, nop, nop, nop, nop, movk), false},
+		{"too far apart", code(movz, nop, nop, nop, nop, nop, nop, nop, nop, movk), false},
 		{"the lower half alone", code(movz), false},
 	} {
 		w := world{}

@@ -139,6 +139,14 @@ func (m *Machine) printable(va mem.VA) string {
 // segment heap where symbols say how, in the page's chain of headers, in special
 // pool, else by the looks of the headers around it.
 func (m *Machine) PoolBlock(va mem.VA) (PoolBlock, error) {
+	b, err := m.poolBlock(va)
+	if b.Damaged {
+		b.Text = m.printable(b.Header)
+	}
+	return b, err
+}
+
+func (m *Machine) poolBlock(va mem.VA) (PoolBlock, error) {
 	if !m.isKernelAddress(va) {
 		return PoolBlock{}, fmt.Errorf("pool block at %v: it is no kernel address", va)
 	}

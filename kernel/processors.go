@@ -213,9 +213,12 @@ func (m *Machine) smallDumpStacks() {
 		}
 	}
 	top, size := m.Blocks.StackTop, mem.VA(len(m.Blocks.Stack))
-	if !slices.ContainsFunc(m.stacks, func(s StackRange) bool { return s.contains(top) }) && size > 0 {
+	i := slices.IndexFunc(m.stacks, func(s StackRange) bool { return s.contains(top) })
+	if i < 0 {
+		i = len(m.stacks)
 		m.stacks = append(m.stacks, StackRange{StackOther, top, top + size})
 	}
+	m.otherStacks = m.readOtherStacks(m.stacks[i])
 }
 
 // The interrupt stack table of a KTSS64 (dt nt!_KTSS64; the processor's manual):

@@ -78,6 +78,9 @@ func (m *Machine) walker(skip []Span) *unwind.Walker {
 			low = base - min(base, maxStack)
 		}
 		stacks = []StackRange{{StackThread, low, base}}
+		if top := m.Blocks.StackTop; top < low || top >= base {
+			stacks = append(stacks, StackRange{StackOther, top, top + mem.VA(len(m.Blocks.Stack))})
+		}
 	}
 	return m.walkerOn(stacks, stackReader{m.Memory, skip})
 }

@@ -120,7 +120,21 @@ func (m *Machine) stackParts() []stackPart {
 	if m.User != nil {
 		return []stackPart{{b: m.userStack()}}
 	}
-	return append([]stackPart{{m.Blocks.StackTop, m.Blocks.Stack}}, m.otherStacks...)
+	others := m.otherStacks
+	if !m.whole() {
+		others = m.threadStack()
+	}
+	return append([]stackPart{{m.Blocks.StackTop, m.Blocks.Stack}}, others...)
+}
+
+// threadStack is what a small dump holds of the thread's stack, where the processor
+// stood on another one: of a double fault, of an interrupt.
+func (m *Machine) threadStack() []stackPart {
+	low, high, ok := m.StackLimits()
+	if top := m.Blocks.StackTop; !ok || high-low > maxStack || top >= low && top < high {
+		return nil
+	}
+	return m.pagesOf(low, high)
 }
 
 // readOtherStacks reads of whole memory what else may hold callers: the thread's

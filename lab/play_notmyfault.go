@@ -264,6 +264,9 @@ func playDoubleFree(c *Crash) error {
 	return c.finish(g, "nt!ExFreePoolWithTag", TruthVerdict{Cause: "driver", Image: "myfault.sys"})
 }
 
+// hungTicks is how long a request hangs before somebody stops the machine: five minutes.
+const hungTicks = 5 * 60 * 64
+
 // playHangIRP lets a request wait for ever; then somebody stops the machine by hand.
 func playHangIRP(c *Crash) error {
 	s := c.System
@@ -276,6 +279,7 @@ func playHangIRP(c *Crash) error {
 	if g.err != nil {
 		return g.err
 	}
+	s.fail(s.Set(g.thread.Address, "_KTHREAD", "WaitTime", 4, uint64(s.ticks()-hungTicks)))
 	return c.byHand(TruthVerdict{Cause: "requested", Hint: "myfault.sys"})
 }
 

@@ -227,5 +227,6 @@ func (s *System) exhaust(tag string, paged bool) error {
 	s.writeTag(t)
 	nonpaged, pagedBytes := s.PoolTotals()
 	s.miState(f, nonpaged>>12, pagedBytes>>12)
+	s.pointer("MmPagedPoolCommit", pagedBytes>>12)
 	return s.SetMemory(f.physical/200, f.limit-f.limit/100, f.limit)
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bugcheck/lab/code"
@@ -94,6 +95,9 @@ func (p Plan) System() (*System, error) {
 	}
 	if p.Processors < 1 || p.Processors > 64 {
 		return nil, fmt.Errorf("lab: %d processors", p.Processors)
+	}
+	if builds := code.Builds(p.Arch); !slices.Contains(builds, p.Build) {
+		return nil, fmt.Errorf("lab: no machine of build %d on %s; there are %v", p.Build, p.Arch, builds)
 	}
 	l, err := newLayout(p.Arch, p.Build)
 	if err != nil {

@@ -210,7 +210,7 @@ func (s *System) SetContext(p *KPrcb, registers Registers) error {
 
 // Run makes a thread the one that runs on a processor at an IRQL.
 func (s *System) Run(t *EThread, p *KPrcb, irql uint8) error {
-	if old := p.Thread; old != nil && old != t && old != p.Idle {
+	if old := p.Thread; old != nil && old != t && old != p.Idle && old.State == stateRunning {
 		s.setThreadState(old, stateReady, 0)
 	}
 	p.Thread, p.IRQL = t, irql

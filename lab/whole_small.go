@@ -168,7 +168,11 @@ func (s *System) readable(all []capture, sp uint64) []Block {
 	var list []Block
 	end := uint64(0)
 	for _, c := range all {
-		if c.va>>47 == 0 || c.va+c.size < c.va || c.va < end || c.va&^0xfff == sp&^0xfff {
+		if from := max(c.va, end); from > c.va { // what an earlier one has
+			c.size -= min(c.size, from-c.va)
+			c.va = from
+		}
+		if c.size == 0 || c.va>>47 == 0 || c.va+c.size < c.va || c.va&^0xfff == sp&^0xfff {
 			continue
 		}
 		b := make([]byte, c.size)

@@ -17,12 +17,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// system makes a whole machine that crashed, and a dump of it.
-func system(t testing.TB, arch string, build int, format ram.Format) (*lab.System, string) {
+// system makes a whole machine that crashed, lets change work on it, and dumps it.
+func system(t testing.TB, arch string, build int, format ram.Format, change ...func(testing.TB, *lab.System)) (*lab.System, string) {
 	t.Helper()
 	s, err := lab.NewSystem(arch, build, 1<<30)
 	check(t, err)
 	check(t, s.SetBugCheck(0xd1, [4]uint64{0xffffb30c45bad000, 2, 0, s.Modules[len(s.Modules)-1].Base + 0x1981}, "myfault.sys"))
+	for _, f := range change {
+		f(t, s)
+	}
 	f, err := os.Create(filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d.dmp", arch, build)))
 	check(t, err)
 	defer f.Close()
@@ -273,15 +276,15 @@ func compareLibraries(t *testing.T, s *lab.System, rows map[string][]row, m *ker
 	list, err := m.Processes()
 	check(t, err)
 	for _, p := range list {
-		own, err := m.As(p)
-		if err != nil {
-			continue // a process without a program
+		if !p.Exited.IsZero() {
+			continue
 		}
+		own, err := m.As(p)
+		check(t, err)
 		for _, u := range own.Modules {
-			if !u.User {
-				continue
+			if u.User {
+				libraries.ours = append(libraries.ours, line(*p.PID, uint64(u.Base), u.Size, u.Path))
 			}
-			libraries.ours = append(libraries.ours, line(*p.PID, uint64(u.Base), u.Size, u.Path))
 		}
 	}
 	libraries.compare(t, "programs' modules")

@@ -93,11 +93,20 @@ func Compare(t lab.Truth, r *report.Report, kind string, withSymbols bool) []str
 	if t.IRQL != nil && r.IRQL != nil && *r.IRQL != *t.IRQL {
 		c.add("irql", fmt.Sprint(*r.IRQL), fmt.Sprint(*t.IRQL))
 	}
-	c.verdict(&t.Verdict, &r.Verdict, whole)
+	if !Undecided(r, kind, withSymbols) {
+		c.verdict(&t.Verdict, &r.Verdict, whole)
+	}
 	if whole || withSymbols { // a small dump holds no unwind data
 		c.stack(t.Stack, r.Stack, withSymbols, kind)
 	}
 	return c.wrong
+}
+
+// Undecided reports that the report of a small dump says honestly that it cannot
+// tell: such a dump has no unwind data, and without the images of a symbol path the
+// callers are guesses.
+func Undecided(r *report.Report, kind string, withSymbols bool) bool {
+	return kind == "small" && !withSymbols && r.Verdict.Cause == report.CauseUnknown && r.Verdict.Confidence == report.Low
 }
 
 // comparison gathers differences.

@@ -198,6 +198,9 @@ func (s *stack) layARM64(f Frame) (Placed, error) {
 		s.regs.R[lrIndex] = s.regs.PC // what a call does
 	}
 	fresh, hasFP := s.prologueARM64(codes, (f.PC-fn.begin)/4)
+	if hasFP {
+		s.down(f.Image.localsARM64(fn, codes, f.PC))
+	}
 	if err := s.moveARM64(f, hasFP, trap); err != nil {
 		return p, err
 	}
@@ -213,6 +216,23 @@ func (s *stack) layARM64(f Frame) (Placed, error) {
 	s.regs.PC = f.Base + uint64(f.PC)
 	p.Registers = s.regs
 	return p, nil
+}
+
+// localsARM64 is what a function with a frame pointer takes for its local variables: the
+// unwind codes end with the one that sets fp, so that "sub sp, sp, #n" behind it has none.
+func (i *Image) localsARM64(f function, codes []codeARM64, pc uint32) uint64 {
+	at := f.begin
+	for _, c := range codes {
+		if !c.none {
+			at += 4
+		}
+	}
+	b := i.at(at)
+	if pc <= at || len(b) < 4 || le.Uint32(b)&0xff8003ff != 0xd10003ff {
+		return 0
+	}
+	w := le.Uint32(b)
+	return uint64(w>>10&0xfff) << (w >> 22 & 1 * 12)
 }
 
 // prologueARM64 does what so many instructions of the prologue do. It returns the

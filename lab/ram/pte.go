@@ -114,10 +114,12 @@ func armLeaf(pfn uint64, p Protection, user bool) uint64 {
 	return e
 }
 
-// table returns the entry that leads to a table.
+// table returns the entry that leads to a table. On ARM64 it forbids execution, as entries
+// that lead to pages do, though the processor looks at other bits there: by that memory
+// forensics know Windows's tables (ufrisk/MemProcFS vmm/vmmwininit.c).
 func (m *Memory) table(pfn uint64, user bool) uint64 {
 	if m.arm64 {
-		return pfn*PageSize | valid | armTable | armShared | armAccessed
+		return pfn*PageSize | valid | armTable | armShared | armAccessed | armKernelXN | armUserXN
 	}
 	e := pfn*PageSize | valid | x64Write | x64Accessed | x64Dirty | x64SoftWrite | x64WSLE
 	if user {

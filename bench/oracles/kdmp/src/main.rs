@@ -152,7 +152,10 @@ fn text(bytes: Option<[u8; 16]>) -> String {
 
 fn time(dump: &KernelDumpParser, open: Duration, questions: &[Question]) -> Result<(), Failure> {
     println!("open {}", open.as_nanos());
-    println!("pages {}", dump.physmem().len());
+    println!(
+        "modules {}",
+        dump.kernel_modules().len() + dump.user_modules().len()
+    );
     let (mut pages, mut addresses) = (Vec::new(), Vec::new());
     for q in questions {
         match *q {

@@ -1,0 +1,196 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"bugcheck/kernel"
+	"bugcheck/mem"
+	"bugcheck/report"
+)
+
+// Stuck is what did not go on in a machine that somebody stopped.
+type Stuck struct {
+	Requests []Pending // held by drivers of third parties, the oldest of each, the oldest first
+	Locks    []Lock    // that threads wait for
+	Short    Shortage
+}
+
+// Lock is an ERESOURCE that threads wait for.
+type Lock struct {
+	Address uint64
+	Process string // of the thread that has it
+	Thread  uint64
+	Waiters int
+	Driver  string // a third party's driver among the certain callers of that thread; ""
+}
+
+// Limits on what is looked at, so that a machine of many threads is no slower than
+// it must be, and what is told of it.
+const (
+	maxStuckThreads  = 1 << 15
+	maxStuckRequests = 4096
+	shownRequests    = 3
+	shownLocks       = 3
+)
+
+// longWait is longer than a request takes that is well.
+const longWait = 10 * time.Second
+
+// stopsByHand are the codes by which somebody stops a machine.
+var stopsByHand = map[uint32]bool{0xe2: true, 0x1c8: true}
+
+// isHang reports that what matters is what did not go on: somebody stopped the
+// machine, or Windows waited in vain for it (0x9F 4: for the lock of Plug and Play),
+// or it only wrote down what it saw.
+func isHang(f *Facts) bool {
+	return stopsByHand[f.Code] || f.Code == 0x9f && f.Parameters[0] == pnpLocked || f.Live && ruleFor(f.Code).judge == nil
+}
+
+func (c *collection) collectStuck() {
+	if !isHang(&c.facts) {
+		return
+	}
+	processes, err := c.m.Processes()
+	if err != nil && len(processes) == 0 {
+		return
+	}
+	s := &Stuck{}
+	s.Requests = c.stuckRequests(processes)
+	s.Locks = c.stuckLocks()
+	s.Short = c.shortage(processes)
+	c.facts.Stuck = s
+}
+
+// stuckRequests lists requests that threads have waited for.
+func (c *collection) stuckRequests(processes []kernel.Process) []Pending {
+	oldest := map[string]*Pending{}
+	threads, requests := 0, 0
+	for _, p := range processes {
+		list, _ := c.m.Threads(p) // those that can be read
+		for _, t := range list {
+			if threads++; threads > maxStuckThreads || requests > maxStuckRequests {
+				break
+			}
+			if !waitsForIO(t) {
+				continue
+			}
+			irps, _ := c.m.ThreadIRPs(t.Address)
+			requests += len(irps)
+			for _, r := range irps {
+				keepOldest(oldest, waiting(c.m, r, p, t))
+			}
+		}
+	}
+	found := make([]Pending, 0, len(oldest))
+	for _, p := range oldest {
+		found = append(found, *p)
+	}
+	slices.SortFunc(found, func(a, b Pending) int {
+		return cmp.Or(cmp.Compare(b.Waited, a.Waited), cmp.Compare(a.Driver, b.Driver))
+	})
+	return found[:min(len(found), shownRequests)]
+}
+
+// waitsForIO reports a thread that has waited long inside the kernel: for a request
+// that it made (Executive), or as it ends for one to be cancelled (DelayExecution).
+// One that waits in its own code (UserRequest, WrQueue) has its requests open by
+// choice.
+func waitsForIO(t kernel.Thread) bool {
+	return t.State == kernel.Waiting && t.Waited >= longWait && (t.WaitReason == "Executive" || t.WaitReason == "DelayExecution")
+}
+
+func waiting(m *kernel.Machine, r kernel.Request, p kernel.Process, t kernel.Thread) Pending {
+	out := pending(m, r)
+	out.Process, out.Waited = p.Name, t.Waited
+	if t.ID != nil {
+		out.Thread = *t.ID
+	}
+	return out
+}
+
+// keepOldest keeps the oldest request of each driver that is no part of Windows.
+func keepOldest(oldest map[string]*Pending, p Pending) {
+	if !thirdParty(p.Driver) {
+		return
+	}
+	if old := oldest[p.Driver]; old != nil {
+		p.More = old.More + 1
+		if old.Waited >= p.Waited {
+			old.More = p.More
+			return
+		}
+	}
+	oldest[p.Driver] = &p
+}
+
+// stuckLocks lists the locks that the most threads wait for.
+func (c *collection) stuckLocks() []Lock {
+	list, _ := c.m.Resources(kernel.Resource.Contended) // those that can be read
+	waiters := func(r kernel.Resource) int { return int(r.ExclusiveWaiters.Count + r.SharedWaiters.Count) }
+	slices.SortStableFunc(list, func(a, b kernel.Resource) int { return cmp.Compare(waiters(b), waiters(a)) })
+	var locks []Lock
+	for _, r := range list[:min(len(list), shownLocks)] {
+		l := Lock{Address: uint64(r.Address), Waiters: waiters(r)}
+		c.lockOwner(&l, r.Owners[0].Thread)
+		locks = append(locks, l)
+	}
+	return locks
+}
+
+// lockOwner says who has a lock, and which driver is at work there.
+func (c *collection) lockOwner(l *Lock, thread mem.VA) {
+	t, err := c.m.ThreadAt(thread)
+	if err != nil {
+		return
+	}
+	if t.ID != nil {
+		l.Thread = *t.ID
+	}
+	if p, err := c.m.ProcessAt(t.Process); err == nil {
+		l.Process = p.Name
+	}
+	frames, _ := c.m.ThreadStack(t) // as far as it goes
+	for _, f := range kernelFrames(c.m, frames) {
+		if f.Trust == report.TrustScan {
+			return
+		}
+		if thirdParty(f.Image) {
+			l.Driver = f.Image
+			return
+		}
+	}
+}
+
+// judgeStuck says what did not go on. Whose fault it is, it does not prove: some
+// drivers keep requests by design until they have something to report.
+func (j *judgement) judgeStuck() {
+	s := j.f.Stuck
+	if s == nil {
+		return
+	}
+	j.v.Evidence = append(j.v.Evidence, s.Short.Evidence...)
+	for _, d := range thirdParties(s.Short.Drivers) {
+		j.suggest(d, report.T("its tag %s holds the most of the pool that was used up", tagWord(s.Short.Tag)))
+	}
+	for _, l := range s.Locks {
+		j.evidence(report.Recorded, report.T("list of resources"), report.T("Threads that wait for the lock (ERESOURCE) at 0x%x: %d. Thread %d of %s has it.", l.Address, l.Waiters, l.Thread, orUnknown(l.Process)))
+		if l.Driver != "" {
+			j.evidence(report.Derived, report.T("stack of that thread"), report.T("That thread is inside %s.", l.Driver))
+			j.suggest(l.Driver, report.T("a thread that is inside it has a lock that others wait for"))
+		}
+	}
+	for _, p := range s.Requests {
+		j.evidence(report.Recorded, report.T("requests of the threads"), report.T("Thread %d of %s has waited %s inside the kernel; its request (%s) is with %s.", p.Thread, p.Process, waited(p.Waited), p.what(), p.at()))
+		j.suggest(p.Driver, report.T("it keeps a thread of %s waiting for a request (%s); some drivers do that by design", p.Process, p.what()))
+	}
+}
+
+// waited is a time for people.
+func waited(d time.Duration) report.Text {
+	if d < 2*time.Minute {
+		return report.T("%d s", int(d.Seconds()))
+	}
+	return report.T("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+}
