@@ -14,35 +14,36 @@ import (
 
 // Facts is everything the verdict may depend on, as plain data.
 type Facts struct {
-	Arch       string // x64, arm64, x86
-	Build      uint32 // of the kernel; zero if not known
-	Live       bool   // a live dump: Windows went on
-	Whole      bool   // the dump holds memory, not a selection of it
-	Uptime     time.Duration
-	RawCode    uint32 // as recorded: 0x1000007e
-	Code       uint32 // its base: 0x7e
-	Name       string
-	Parameters [4]uint64
-	Places     [4]Place // what each parameter points at
-	Exception  *Exception
-	Context    Context // where Frames begin
-	Frames     []Frame // top first
-	Process    string
-	IRQL       *uint8
-	Images     []Image   // the loaded modules
-	Verifier   bool      // driver verifier was on, or made this crash
-	Named      string    // the image that Windows itself names (KiBugCheckDriver); "" if none
-	CPUVendor  string    // GenuineIntel, AuthenticAMD
-	CodeDiffer string    // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
-	Block      *Block    // of pool, that the stop code is about
-	Pending    []Pending // requests of the thread that are not completed
-	Stuck      *Stuck    // of a crash that was asked for, and of a live dump
-	Hung       *Hung     // stop codes 0x133 and 0x101: the processor that did not get on
-	Page       *Page     // what the page tables hold of the address that was touched
-	Device     string    // stop code 0x7B: that Windows starts from
-	Power      *Power    // stop code 0x9F
-	WHEA       *WHEA     // stop code 0x124
-	User       *User     // of a user-mode minidump, which has no stop code
+	Arch        string // x64, arm64, x86
+	Build       uint32 // of the kernel; zero if not known
+	Live        bool   // a live dump: Windows went on
+	Whole       bool   // the dump holds memory, not a selection of it
+	Uptime      time.Duration
+	RawCode     uint32 // as recorded: 0x1000007e
+	Code        uint32 // its base: 0x7e
+	Name        string
+	Parameters  [4]uint64
+	Places      [4]Place // what each parameter points at
+	Exception   *Exception
+	Context     Context // where Frames begin
+	Frames      []Frame // top first
+	Process     string
+	IRQL        *uint8
+	Images      []Image      // the loaded modules
+	Verifier    bool         // driver verifier was on, or made this crash
+	Named       string       // the image that Windows itself names (KiBugCheckDriver); "" if none
+	CPUVendor   string       // GenuineIntel, AuthenticAMD
+	CodeDiffer  string       // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
+	CodeChanges []CodeChange // functions at work whose code is not that of their image
+	Block       *Block       // of pool, that the stop code is about
+	Pending     []Pending    // requests of the thread that are not completed
+	Stuck       *Stuck       // of a crash that was asked for, and of a live dump
+	Hung        *Hung        // stop codes 0x133 and 0x101: the processor that did not get on
+	Page        *Page        // what the page tables hold of the address that was touched
+	Device      string       // stop code 0x7B: that Windows starts from
+	Power       *Power       // stop code 0x9F
+	WHEA        *WHEA        // stop code 0x124
+	User        *User        // of a user-mode minidump, which has no stop code
 }
 
 // Exception is the fault behind a stop code.

@@ -38,6 +38,7 @@ func Judge(f Facts) report.Verdict {
 	if r.judge != nil {
 		r.judge(j)
 	}
+	j.judgeChanges()
 	j.judgePage()
 	j.judgeBlock()
 	if isHang(&f) && r.judge == nil {
