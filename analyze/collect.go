@@ -70,7 +70,10 @@ func (c *collection) walk() {
 		pc, _ := c.registers.PC()
 		c.facts.Context.Fault = c.facts.Exception != nil && pc == c.facts.Exception.Address && pc != 0
 	}
-	c.frames = c.m.Stack(c.registers, c.spans)
+	var err error
+	if c.frames, err = c.m.Callers(c.registers, c.spans); err != nil && c.m.Physical != nil {
+		c.note("stack", report.T("Unwind data do not lead to its end: %v.", err.Error()))
+	}
 	if c.onlyPC {
 		c.frames = fromFault(notCertain(c.frames))
 		c.registers = keep(c.registers, "rip", "pc", "eip")

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"bugcheck/kernel"
-	"bugcheck/mem"
 	"bugcheck/report"
 	"bugcheck/win"
 )
@@ -57,7 +56,7 @@ func pending(m *kernel.Machine, r kernel.Request) Pending {
 	if holder.Major == deviceControl || holder.Major == internalDeviceControl {
 		p.Control = uint32(holder.Parameters[2]) // Parameters.DeviceIoControl.IoControlCode
 	}
-	p.Device, _ = m.ObjectPath(mem.VA(holder.Device)) // most have none
+	p.Device, _ = m.ObjectPath(holder.Device) // most have none
 	return p
 }
 

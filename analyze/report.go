@@ -184,6 +184,8 @@ func current(m *kernel.Machine, r *report.Report) {
 		if p.Trust == report.Guessed {
 			r.Notes = append(r.Notes, report.Note{Where: "process block", Text: report.T("This kernel's layout is not in the table; the process name was found where similar kernels keep it.")})
 		}
+	} else if m.Physical != nil {
+		r.Notes = append(r.Notes, report.Note{Where: "process block", Text: report.T("Which process was running is not known.")})
 	}
 	if t, ok := m.Thread(); ok {
 		r.Thread = &report.Thread{Address: report.Hex(t.Address), ID: t.ID}

@@ -16,9 +16,10 @@ import (
 // noResources are the statuses of a read that failed for want of memory, not of a disk.
 var noResources = map[uint32]bool{0xc000009a: true, 0xc0000017: true, 0xc000012d: true}
 
-// judgeStatus says why a read failed; without a status that tells, the cause is no
+// judgeStatus says by parameter 2 why a read failed; without a status that tells, the cause is no
 // more than likely.
-func (j *judgement) judgeStatus(n int) {
+func (j *judgement) judgeStatus() {
+	const n = 2 // of the parameter
 	status := uint32(j.f.Parameters[n-1])
 	switch {
 	case noResources[status]:
@@ -33,7 +34,7 @@ func (j *judgement) judgeStatus(n int) {
 
 func judge7A(j *judgement) {
 	j.evidence(report.Recorded, parameter(4), report.T("The page at 0x%x could not be read back from disk.", j.f.Parameters[3]))
-	j.judgeStatus(2)
+	j.judgeStatus()
 }
 
 // stackFromCache and those above it up to 2 are the kinds of 0x77 by which the page
@@ -56,7 +57,7 @@ func judge77(j *judgement) {
 		j.noticed(report.CauseStorage, report.Low)
 	default:
 		j.evidence(report.Recorded, report.T("parameters 3 and 4"), report.T("A page of a kernel stack could not be read back from page file %d, offset 0x%x.", p[2], p[3]))
-		j.judgeStatus(2)
+		j.judgeStatus()
 	}
 }
 
@@ -91,13 +92,13 @@ func judge7B(j *judgement) {
 	if j.f.Device != "" {
 		j.evidence(report.Recorded, parameter(1), report.T("Windows was to start from %s.", j.f.Device))
 	}
-	j.judgeStatus(2)
+	j.judgeStatus()
 	j.evidence(report.Derived, report.T("stop code"), report.T("The stack is that of the start of Windows; what fails is the way to its disk: driver, controller mode, or the disk itself."))
 }
 
 func judgeED(j *judgement) {
 	j.evidence(report.Derived, report.T("stop code"), report.T("The disk was found, but the file system on it could not be used."))
-	j.judgeStatus(2)
+	j.judgeStatus()
 }
 
 func happened7A(*Facts) report.Text {

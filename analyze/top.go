@@ -214,7 +214,17 @@ func (t *topper) memory() {
 			*f.to = &bytes
 		}
 	}
+	m.NonPagedLimit, m.PagedLimit = lesser(m.NonPagedLimit, m.Physical), lesser(m.PagedLimit, m.CommitLimit)
 	t.poolOfTags()
+}
+
+// lesser is the smaller of two limits. The address space that is set aside for a pool
+// is far larger than what backs it: RAM for nonpaged pool, commit for paged pool.
+func lesser(a, b *uint64) *uint64 {
+	if a == nil || b != nil && *b < *a {
+		return b
+	}
+	return a
 }
 
 // poolOfTags takes the sum of the tags for what a pool holds, where nobody counts it.

@@ -11,7 +11,7 @@ sizes=("${@:-}")
 go test -c -o "$dir/ours" ./bench
 peer=
 if command -v cargo > /dev/null; then
-  cargo build --quiet --release --locked --manifest-path bench/oracles/kdmp/Cargo.toml --target-dir "$dir/target"
+  cargo build --quiet --release --manifest-path bench/oracles/kdmp/Cargo.toml --target-dir "$dir/target"
   peer="$dir/target/release/kdmp"
 fi
 

@@ -120,7 +120,7 @@ func compareOracle(t *testing.T, files map[string]*dump.File, out string) {
 			continue // a message of the reader
 		}
 		var va uint64
-		fmt.Sscanf(f[2], "%x", &va)
+		_, _ = fmt.Sscanf(f[2], "%x", &va)
 		s := files[f[1]].Memory.(*mem.Space)
 		want := "-"
 		info, err := s.Page(mem.VA(va))

@@ -45,7 +45,7 @@ func walkWhole(tb testing.TB, f *dump.File) {
 		if got, err := f.Memory.ReadAt(p, va); got < len(p) && !mem.IsMissing(err) {
 			tb.Errorf("ReadAt(%v) = %d bytes, %v; want a fault", va, got, err)
 		}
-		f.Space(mem.PA(va)).Page(va)
+		_, _ = f.Space(mem.PA(va)).Page(va)
 	}
 }
 

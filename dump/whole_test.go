@@ -32,7 +32,7 @@ func physicalChunks(m *memtest.Memory) []memtest.Chunk {
 	var list []memtest.Chunk
 	for _, r := range m.Runs() {
 		data := make([]byte, r[1]*mem.PageSize)
-		m.ReadPhysical(data, mem.PA(r[0]*mem.PageSize))
+		_, _ = m.ReadPhysical(data, mem.PA(r[0]*mem.PageSize))
 		list = append(list, memtest.Chunk{Address: mem.VA(r[0] * mem.PageSize), Data: data})
 	}
 	return list

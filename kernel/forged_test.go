@@ -75,10 +75,10 @@ func (w *compiledWorld) frame(what string) code.Frame {
 
 const userStackTop = 0x000000d3_f1700000
 
-// lay forges frames and puts them into memory.
-func (w *compiledWorld) lay(top uint64, frames ...code.Frame) *code.Forged {
+// lay forges frames, the outermost on the user's stack, and puts them into memory.
+func (w *compiledWorld) lay(frames ...code.Frame) *code.Forged {
 	arch := string(w.arch)
-	forged, err := code.Forge(arch, top, frames, code.Registers{}, nil)
+	forged, err := code.Forge(arch, userStackTop, frames, code.Registers{}, nil)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestStack_ToUser(t *testing.T) {
 	for _, c := range compiledWorlds {
 		w := newCompiledWorld(t, c.column, c.build)
 		w.teb(w.crashing)
-		forged := w.lay(userStackTop, append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
+		forged := w.lay(append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
 		w.crash(forged)
 		m := w.open()
 		checkForged(t, c.column, m.Stack(m.HeaderRegisters(), nil), forged)
@@ -208,7 +208,7 @@ func TestStack_FromDPC(t *testing.T) {
 		retire.Stack = uint64(w.dpcStack) + 0x10000 // the second processor's
 		frames := append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault"), interrupt, w.frame("ntoskrnl.exe!KiDispatchInterruptContinue>KxRetireDpcList"), retire,
 			w.frame("ntoskrnl.exe!KiRetireDpcList>KiExecuteAllDpcs"), w.frame("ntoskrnl.exe!KiExecuteAllDpcs>*"), w.frame("myfault.sys!HangDpcRoutine_spin"))
-		forged := w.lay(userStackTop, append(frames, w.fault()...)...)
+		forged := w.lay(append(frames, w.fault()...)...)
 		w.crash(forged)
 		m := w.open()
 		checkForged(t, c.column, m.Stack(m.HeaderRegisters(), nil), forged)
@@ -227,7 +227,7 @@ func TestThreadStack_Forged(t *testing.T) {
 		frames := append(w.ioctl()[:14], w.frame("ntoskrnl.exe!KeWaitForSingleObject>KiCommitThreadWait"),
 			w.frame("ntoskrnl.exe!KiCommitThreadWait>KiSwapThread"), w.frame("ntoskrnl.exe!KiSwapThread>KiSwapContext"), w.frame("ntoskrnl.exe!KiSwapContext>SwapContext"))
 		frames[13] = w.frame("ntoskrnl.exe!IopSynchronousServiceTail>KeWaitForSingleObject")
-		forged := w.lay(userStackTop, frames...)
+		forged := w.lay(frames...)
 		last := forged.Frames[len(frames)-1].Registers
 		w.put64(mem.VA(last.SP)-0x10, last.R[5])
 		w.put64(mem.VA(last.SP)-8, last.PC)
@@ -284,7 +284,7 @@ func TestOpenWith_Whole(t *testing.T) {
 	for _, c := range compiledWorlds {
 		w := newCompiledWorld(t, c.column, c.build)
 		w.teb(w.crashing)
-		forged := w.lay(userStackTop, append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
+		forged := w.lay(append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
 		w.crash(forged)
 		dir := t.TempDir()
 		for _, name := range w.images.Names() {
@@ -320,7 +320,7 @@ func TestOpenWith_Whole(t *testing.T) {
 func TestStack_UnlistedDriver(t *testing.T) {
 	w := newCompiledWorld(t, "x64 19041", 19041)
 	w.teb(w.crashing)
-	forged := w.lay(userStackTop, append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
+	forged := w.lay(append(append(w.ioctl(), w.frame("myfault.sys!HighIrqlFault_fault")), w.fault()...)...)
 	w.crash(forged)
 	last := mem.VA(w.read64(w.modules + 8))
 	w.put64(last, 0)

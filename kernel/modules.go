@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"bugcheck/dump"
 	"bugcheck/internal/le"
@@ -117,14 +118,18 @@ func (m *Machine) loaderEntry(memory mem.Reader, va mem.VA) (dump.Driver, error)
 		return d, fmt.Errorf("an image of %d bytes at %v cannot be", d.Size, d.Base)
 	}
 	d.Path = m.unicodeStringOf(memory, b[l.fullName:], maxPath)
-	if d.Name = m.unicodeStringOf(memory, b[l.baseName:], maxPath); d.Name == "" {
+	if d.Name = m.unicodeStringOf(memory, b[l.baseName:], maxPath); !isName(d.Name) {
 		d.Name = d.Path[strings.LastIndexByte(d.Path, '\\')+1:]
 	}
-	if d.Name == "" {
+	if !isName(d.Name) {
 		d.Name = fmt.Sprintf("image_%x", uint64(d.Base))
 	}
 	return d, nil
 }
+
+// isName reports that a text may be a file's name: some bytes of memory are no text
+// (win.UTF16 makes such characters U+FFFD).
+func isName(s string) bool { return s != "" && !strings.ContainsRune(s, unicode.ReplacementChar) }
 
 // identify takes from the headers of an image in memory what the list does not
 // hold, and returns the image; nil if its headers are not there.

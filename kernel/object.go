@@ -40,13 +40,6 @@ func (o object) u32(at int) uint32 {
 	return le.U32(o.b, at)
 }
 
-func (o object) u16(at int) uint16 {
-	if !o.has(at, 2) {
-		return 0
-	}
-	return le.U16(o.b, at)
-}
-
 func (o object) u8(at int) uint8 {
 	if !o.has(at, 1) {
 		return 0

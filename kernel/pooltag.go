@@ -56,15 +56,10 @@ func (m *Machine) isWindows(index int) bool {
 // module hold.
 func (m *Machine) tagsInCode(index int, search *tagSearch, left *int) []string {
 	in := map[uint32]bool{}
-	for _, s := range m.codeOf(index) {
-		for at := s.Start; at < s.End && *left > 0; at += tagScanChunk - tagOverlap {
-			b := search.buffer[:min(tagScanChunk, s.End-at)]
-			got, _ := m.Memory.ReadAt(b, at)
-			*left -= max(got, pageSize)
-			search.in(b[:got], in)
-			if missing := at + mem.VA(got); missing < min(s.End, at+tagScanChunk) { // pass over the page
-				at = (missing+pageSize)&^(pageSize-1) - (tagScanChunk - tagOverlap)
-			}
+	for _, code := range m.codeOf(index) {
+		reader, spans := m.searched(code)
+		for _, s := range spans {
+			m.tagsInSpan(reader, s, search, in, left)
 		}
 	}
 	var list []string
@@ -74,6 +69,24 @@ func (m *Machine) tagsInCode(index int, search *tagSearch, left *int) []string {
 		}
 	}
 	return list
+}
+
+// tagsInSpan adds the tags that a stretch of code holds to in.
+func (m *Machine) tagsInSpan(reader mem.Reader, s Span, search *tagSearch, in map[uint32]bool, left *int) {
+	for at := s.Start; at < s.End && *left > 0; at += tagScanChunk - tagOverlap {
+		b := search.buffer[:min(tagScanChunk, s.End-at)]
+		got, _ := reader.ReadAt(b, at)
+		*left -= max(got, pageSize)
+		search.in(b[:got], func(tag uint32, off int) {
+			if !in[tag] {
+				in[tag] = true
+				_, _ = m.Memory.ReadAt(make([]byte, min(tagOverlap, got-off)), at+mem.VA(off)) // what was found is kept where reads are
+			}
+		})
+		if missing := at + mem.VA(got); missing < min(s.End, at+tagScanChunk) { // pass over the page
+			at = (missing+pageSize)&^(pageSize-1) - (tagScanChunk - tagOverlap)
+		}
+	}
 }
 
 // tagSearch looks for several tags at once, in one pass over the code.
@@ -93,11 +106,12 @@ func (s *tagSearch) add(tag string) {
 // may reports that a tag may have this lower half: few numbers have it.
 func (s *tagSearch) may(low uint32) bool { return s.low[low/64]>>(low%64)&1 != 0 }
 
-// in adds the tags that code holds as a constant, or makes in a register, to found.
-func (s *tagSearch) in(code []byte, found map[uint32]bool) {
+// in passes on the tags that code holds as a constant, or makes in a register, and
+// where.
+func (s *tagSearch) in(code []byte, found func(tag uint32, off int)) {
 	for at := 0; at+4 <= len(code); at++ {
 		if w := le.U32(code, at); s.may(w&0xffff) && slices.Contains(s.tags, w) {
-			found[w] = true
+			found(w, at)
 		}
 	}
 	if !s.arm64 {
@@ -112,7 +126,7 @@ func (s *tagSearch) in(code []byte, found map[uint32]bool) {
 			next := le.U32(code, at+4*n)
 			tag := next>>5<<16 | w>>5&0xffff
 			if next&(moveMask|0x1f) == movkW16|w&0x1f && slices.Contains(s.tags, tag) {
-				found[tag] = true
+				found(tag, at)
 			}
 		}
 	}

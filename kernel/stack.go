@@ -23,29 +23,49 @@ type Span struct{ Start, End mem.VA }
 // pointers where the architecture keeps one (ARM64, x86), and words on the stack
 // that could be return addresses. skip names structures that lie on the stack.
 func (m *Machine) Stack(regs report.Registers, skip []Span) []report.Frame {
+	frames, _ := m.Callers(regs, skip)
+	return frames
+}
+
+// Callers lists what Stack does. The error says why unwind tables did not lead to the
+// end of the stack; that a dump without programs' memory ends where the kernel was
+// entered is none.
+func (m *Machine) Callers(regs report.Registers, skip []Span) ([]report.Frame, error) {
 	pc, okPC := regs.PC()
 	_, okSP := regs.SP()
 	if !okPC || !okSP || pc == 0 {
-		return nil
+		return nil, nil
 	}
-	return m.frames(m.unwindRegisters(regs), m.walker(skip))
+	return m.walk(m.unwindRegisters(regs), m.walker(skip))
 }
 
 // frames lists the frame of start and its callers.
 func (m *Machine) frames(start unwind.Registers, w *unwind.Walker) []report.Frame {
+	frames, _ := m.walk(start, w) // what it could not unwind it marks
+	return frames
+}
+
+func (m *Machine) walk(start unwind.Registers, w *unwind.Walker) ([]report.Frame, error) {
 	var frames []report.Frame
 	if caller, ok := m.untouched(start); ok {
 		frames = m.describe(frames, unwind.Frame{PC: start.PC(), SP: start.SP(), Registers: start, Trust: report.TrustContext})
 		start = caller
 	}
-	callers, _ := w.Walk(start) // what it could not unwind it marks
+	callers, err := w.Walk(start)
+	last := 0 // the frame whose caller the tables do not lead to
 	for i, f := range callers {
 		if i == 0 && len(frames) > 0 {
 			f.Trust = report.TrustUnwind
 		}
+		if f.Trust == report.TrustUnwind && last == i-1 {
+			last = i
+		}
 		frames = m.describe(frames, f)
 	}
-	return frames
+	if m.isUser(callers[last].PC) && m.Kind != dump.Full && m.Kind != dump.Active {
+		err = nil
+	}
+	return frames, err
 }
 
 // walker finds callers on the stacks of the processor that crashed, over the

@@ -92,3 +92,22 @@ func (m *Machine) isKernelAddress(va mem.VA) bool {
 	}
 	return va >= 0xffff8000_00000000 && va != ^mem.VA(0)
 }
+
+// searched is what a search through a stretch of memory reads, and how: what a dump
+// holds of it, past a Recorder, since only what a search finds says something.
+func (m *Machine) searched(s Span) (mem.Reader, []Span) {
+	reader := m.Memory
+	if r, ok := reader.(*mem.Recorder); ok {
+		reader = r.From()
+	}
+	if m.Runs == nil {
+		return reader, []Span{s}
+	}
+	var list []Span
+	for _, r := range m.Runs {
+		if start, end := max(r.Address, s.Start), min(r.End(), s.End); start < end {
+			list = append(list, Span{Start: start, End: end})
+		}
+	}
+	return reader, list
+}

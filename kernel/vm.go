@@ -291,21 +291,24 @@ const (
 // findWords looks for three 64-bit words among the kernel's variables: around those
 // that the debugger data block names.
 func (m *Machine) findWords(is func(words []byte, at mem.VA) bool) (mem.VA, bool) {
-	s := m.variables()
+	reader, spans := m.searched(m.variables())
 	buffer := make([]byte, trackerChunk)
-	for at := s.Start; at < s.End; {
-		n, _ := m.Memory.ReadAt(buffer[:min(trackerChunk, s.End-at)], at)
-		b := buffer[:n]
-		for off := 0; off+searchedWords <= len(b); off += 8 {
-			if is(b[off:], at+mem.VA(off)) {
-				return at + mem.VA(off), true
+	for _, s := range spans {
+		for at := s.Start; at < s.End; {
+			n, _ := reader.ReadAt(buffer[:min(trackerChunk, s.End-at)], at)
+			b := buffer[:n]
+			for off := 0; off+searchedWords <= len(b); off += 8 {
+				if found := at + mem.VA(off); is(b[off:], found) {
+					_, _ = m.Memory.ReadAt(b[:searchedWords], found) // what was found is kept where reads are
+					return found, true
+				}
 			}
+			if len(b) < searchedWords {
+				at = (at + pageSize) &^ (pageSize - 1) // the page is missing
+				continue
+			}
+			at += mem.VA((len(b) - searchedWords + 8) &^ 7)
 		}
-		if len(b) < searchedWords {
-			at = (at + pageSize) &^ (pageSize - 1) // the page is missing
-			continue
-		}
-		at += mem.VA((len(b) - searchedWords + 8) &^ 7)
 	}
 	return 0, false
 }

@@ -172,22 +172,11 @@ func (w *world) put(va mem.VA, b []byte) {
 	w.ram.put(root, va, b)
 }
 
-func (w *world) put64(va mem.VA, v uint64)   { w.put(va, binary.LittleEndian.AppendUint64(nil, v)) }
-func (w *world) put32(va mem.VA, v uint32)   { w.put(va, binary.LittleEndian.AppendUint32(nil, v)) }
-func (w *world) putVA(va mem.VA, v mem.VA)   { w.put64(va, uint64(v)) }
-func (w *world) drop(root mem.PA, va mem.VA) { w.entry(root, va)[0] &^= 1 }
+func (w *world) put64(va mem.VA, v uint64) { w.put(va, binary.LittleEndian.AppendUint64(nil, v)) }
+func (w *world) put32(va mem.VA, v uint32) { w.put(va, binary.LittleEndian.AppendUint32(nil, v)) }
+func (w *world) putVA(va mem.VA, v mem.VA) { w.put64(va, uint64(v)) }
 func (w *world) read64(va mem.VA) uint64 {
 	return binary.LittleEndian.Uint64(w.ram.at(w.root, va)[va%mem.PageSize:])
-}
-
-// entry is the lowest page table entry of va.
-func (w *world) entry(root mem.PA, va mem.VA) []byte {
-	table := root
-	for shift := 39; shift > 12; shift -= 9 {
-		pte := binary.LittleEndian.Uint64(w.ram.pages[table][uint64(va)>>shift&0x1ff*8:])
-		table = mem.PA(pte &^ 0xfff)
-	}
-	return w.ram.pages[table][uint64(va)>>12&0x1ff*8:]
 }
 
 // text puts a UNICODE_STRING at va and its text elsewhere.

@@ -1,12 +1,10 @@
 package lab
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"bugcheck/lab/code"
-	"bugcheck/lab/ram"
 )
 
 // Crash is a whole machine that has crashed, and what an analysis of it must find.
@@ -115,14 +113,6 @@ func (g *stage) at(label string, set ...code.Value) *stage {
 		g.fail(fmt.Errorf("no label %s in %s", label, f.Image.Name))
 	}
 	f.PC, f.Set = pc, set
-	return g
-}
-
-// take lets the innermost function take memory from the stack, as alloca does.
-func (g *stage) take(n uint64) *stage {
-	if g.err == nil {
-		g.frames[len(g.frames)-1].Alloca = n
-	}
 	return g
 }
 
@@ -266,9 +256,6 @@ func (g *stage) index(function string) int {
 	return 0
 }
 
-// errNoPlay is what a kind without a recipe for an architecture gives.
-var errNoPlay = errors.New("it cannot be played on this architecture")
-
 // Options says on which machine a kind is played.
 type Options struct {
 	Arch   string // "x64" or "arm64"
@@ -305,5 +292,3 @@ func Play(kind string, o Options) (*Crash, error) {
 	c.Truth.Process = TruthProcess{Name: p.Name, PID: uint64(p.ID)}
 	return c, nil
 }
-
-var _ ram.File // what Dump writes to

@@ -57,9 +57,9 @@ func (c *Crash) finish(g *stage, from string, verdict TruthVerdict) error {
 }
 
 // pageFault lets the innermost function's access fault.
-func (g *stage) pageFault(address, errorCode uint64, volatile ...code.Value) *stage {
+func (g *stage) pageFault(address, errorCode uint64, volatile ...code.Value) {
 	v := append([]code.Value{{Name: "cr2", Value: address}, {Name: "far", Value: address}}, volatile...)
-	return g.trap(pageFault, 0, code.Trap{ErrorCode: g.faultCode(errorCode), Volatile: v})
+	g.trap(pageFault, 0, code.Trap{ErrorCode: g.faultCode(errorCode), Volatile: v})
 }
 
 // The processor's codes for a page fault from kernel mode, as x64 has them.
@@ -222,7 +222,7 @@ func playStackOverflow(c *Crash) error {
 		}
 		g.call("myfault!StackOverflow")
 	}
-	g.trap(doubleFault, s.stack(0x6000), code.Trap{})
+	g.trap(doubleFault, s.stack(), code.Trap{})
 	if s.Arch == "x64" {
 		g.call("nt!KiBugCheckDispatch")
 	}

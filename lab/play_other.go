@@ -76,7 +76,7 @@ func playMachineCheck(c *Crash) error {
 	s := c.System
 	g := s.on(s.Crashed.Idle)
 	g.irql = 15
-	g.call("nt!KiIdleLoop", "nt!PoIdle", "nt!PpmIdleExecuteTransition", "nt!HalProcessorIdle").trap(machineCheck, s.stack(0x6000), code.Trap{})
+	g.call("nt!KiIdleLoop", "nt!PoIdle", "nt!PpmIdleExecuteTransition", "nt!HalProcessorIdle").trap(machineCheck, s.stack(), code.Trap{})
 	g.call("nt!KxMcheckAbort", "nt!KiHandleMcheck", "nt!HalHandleMcheck", "nt!HalpHandleMachineCheck", "nt!HalpMceHandlerWithRendezvous", "nt!HalpMceHandler",
 		"nt!HalpMceHandlerCore", "nt!HalpMcaReportError", "nt!WheaReportHwError", "nt!HalBugCheckSystem", "nt!KeBugCheckEx").lay()
 	status := uint64(machineCheckStatus)
@@ -226,7 +226,7 @@ func (s *System) exhaust(tag string, paged bool) error {
 	t.kinds[kind].allocs += more / 0x10000
 	s.writeTag(t)
 	nonpaged, pagedBytes := s.PoolTotals()
-	s.miState(f, nonpaged>>12, pagedBytes>>12)
+	s.miState(f, nonpaged>>12)
 	s.pointer("MmPagedPoolCommit", pagedBytes>>12)
 	return s.SetMemory(f.physical/200, f.limit-f.limit/100, f.limit)
 }

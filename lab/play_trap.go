@@ -45,22 +45,23 @@ func (g *stage) trapEntry(k trapKind) string { return g.entries(k)[0] }
 
 // trap interrupts the innermost function; stack is the end of the stack that the processor
 // changes to, 0 for none.
-func (g *stage) trap(k trapKind, stack uint64, t code.Trap) *stage {
+func (g *stage) trap(k trapKind, stack uint64, t code.Trap) {
 	names := g.entries(k)
-	return g.enter(names[0], stack, t).call(names[1:]...)
+	g.enter(names[0], stack, t).call(names[1:]...)
 }
 
 // systemCall enters the kernel from user mode and calls a service.
-func (g *stage) systemCall() *stage { return g.enterSystem("nt!KiSystemServiceCopyEnd") }
+func (g *stage) systemCall() { g.enterSystem("nt!KiSystemServiceCopyEnd") }
 
 // enterSystem enters the kernel from user mode; place is where in the entry it is.
-func (g *stage) enterSystem(place string) *stage {
+func (g *stage) enterSystem(place string) {
 	t := code.Trap{User: true, Flags: 0x246}
 	if g.s.Arch != "arm64" {
-		return g.enter(place, g.thread.InitialStack, t)
+		g.enter(place, g.thread.InitialStack, t)
+		return
 	}
 	t.Flags = 0
-	return g.enter(g.systemEntry(), g.thread.InitialStack, t).call("nt!KiSystemService").label(place)
+	g.enter(g.systemEntry(), g.thread.InitialStack, t).call("nt!KiSystemService").label(place)
 }
 
 // systemEntry is the function whose frame holds the KTRAP_FRAME of a system call, as the

@@ -185,11 +185,11 @@ func (s *System) peek(va uint64) uint64 {
 	return v
 }
 
-// take maps size bytes of a region and leaves a page without memory behind them.
-func (s *System) take(region *uint64, size uint64, p ram.Protection) uint64 {
+// take maps size bytes of a region, to be written, and leaves a page without memory behind them.
+func (s *System) take(region *uint64, size uint64) uint64 {
 	va := *region
 	size = (size + 0xfff) &^ 0xfff
-	s.fail(s.Space.Map(va, size, p))
+	s.fail(s.Space.Map(va, size, ram.Writable))
 	*region = va + size + 0x1000
 	return va
 }

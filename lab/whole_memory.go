@@ -52,12 +52,12 @@ func (s *System) buildMemoryState() {
 	s.pointer("MmTotalCommitLimit", f.limit)
 	s.pointer("MmTotalCommittedPages", f.committed)
 	s.pointer("MmAvailablePages", f.available)
-	s.miState(f, nonpaged>>12, paged>>12)
+	s.miState(f, nonpaged>>12)
 	s.recordFrames()
 }
 
 // miState writes MiState and MiSystemPartition: dt nt!_MI_SYSTEM_INFORMATION, nt!_MI_PARTITION.
-func (s *System) miState(f memoryFigures, nonpaged, paged uint64) {
+func (s *System) miState(f memoryFigures, nonpaged uint64) {
 	last := s.Memory.Runs()[len(s.Memory.Runs())-1]
 	state := s.update("_MI_SYSTEM_INFORMATION", s.variable("MiState", s.layout.Size("_MI_SYSTEM_INFORMATION")))
 	partition := s.update("_MI_PARTITION", s.variable("MiSystemPartition", s.layout.Size("_MI_PARTITION")))

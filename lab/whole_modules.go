@@ -143,18 +143,14 @@ func (s *System) variable(name string, size uint64) uint64 {
 	}
 	va := s.Symbol(name)
 	if va == 0 {
-		va = s.take(&s.regions.extra, size, ram.Writable)
+		va = s.take(&s.regions.extra, size)
 	}
 	s.variables[name] = va
 	return va
 }
 
 // pointer makes a variable that holds v.
-func (s *System) pointer(name string, v uint64) uint64 {
-	va := s.variable(name, 8)
-	s.word(va, v)
-	return va
-}
+func (s *System) pointer(name string, v uint64) { s.word(s.variable(name, 8), v) }
 
 // text keeps a string in paged or nonpaged pool and returns its address.
 func (s *System) text(tag, text string, paged bool) uint64 {

@@ -66,13 +66,13 @@ func (s *System) buildPool() {
 	p.kinds[0] = poolKind{next: vaNonPaged}
 	p.kinds[1] = poolKind{next: vaPaged, paged: true}
 	tracker, big := s.layout.Size("_POOL_TRACKER_TABLE"), s.layout.Size("_POOL_TRACKER_BIG_PAGES")
-	p.table = s.take(&s.regions.extra, poolTags*tracker, ram.Writable)
-	p.big = s.take(&s.regions.extra, poolBigs*big, ram.Writable)
+	p.table = s.take(&s.regions.extra, poolTags*tracker)
+	p.big = s.take(&s.regions.extra, poolBigs*big)
 	s.pointer("PoolTrackTable", p.table)
 	tables := s.variable("ExPoolTagTables", 0x800) // one for each processor; all is counted on the first
 	s.word(tables, p.table)
 	for i := 1; i < s.Plan.Processors; i++ {
-		s.word(tables+8*uint64(i), s.take(&s.regions.extra, poolTags*tracker, ram.Writable))
+		s.word(tables+8*uint64(i), s.take(&s.regions.extra, poolTags*tracker))
 	}
 	s.pointer("PoolTrackTableSize", poolTags)
 	s.pointer("PoolTrackTableMask", poolTags-2)
@@ -141,10 +141,10 @@ func (s *System) Free(va uint64) error {
 		s.freeUnits(k, va, b.size)
 		s.Space.Unmap(va, b.size)
 	case s.segmentHeap():
-		s.freeChunk(k, va, b.size)
+		s.freeChunk(k, va)
 		s.freeTree(k)
 	default:
-		s.freeBlock(k, va, b.size)
+		s.freeBlock(k, va)
 	}
 	s.count(b, -1)
 	return s.err

@@ -1,7 +1,5 @@
 package lab
 
-import "bugcheck/lab/ram"
-
 // Pool of 17763: each page is cut into blocks; a block's header tells its own size and that
 // of the block before it; free blocks are on the lists of the POOL_DESCRIPTOR.
 
@@ -12,7 +10,7 @@ func (s *System) buildDescriptors() {
 		size := s.layout.Size("_POOL_DESCRIPTOR")
 		k.heap = s.variable(name, size)
 		if k.paged { // an array of pointers
-			k.heap = s.take(&s.regions.extra, size, ram.Writable)
+			k.heap = s.take(&s.regions.extra, size)
 			s.word(s.variable(name, 16*8), k.heap)
 			s.half(s.variable("ExpNumberOfPagedPools", 4), 0)
 		}
@@ -77,10 +75,10 @@ func (s *System) previousSize(at, size uint64) {
 
 // freeBlock frees a block and joins it with free neighbours in its page. A page that holds
 // nothing more is given back.
-func (s *System) freeBlock(k *poolKind, va, size uint64) {
+func (s *System) freeBlock(k *poolKind, va uint64) {
 	at := va - poolHeader
 	word := s.peek(at)
-	size = word >> 16 & 0xff * 16
+	size := word >> 16 & 0xff * 16
 	previous := word & 0xff * 16
 	tag := word >> 32
 	if next := at + size; next%0x1000 != 0 {

@@ -45,7 +45,7 @@ func (s *System) buildHeaps() {
 
 // heap makes an empty _SEGMENT_HEAP.
 func (s *System) heap() uint64 {
-	h := s.record("_SEGMENT_HEAP", s.take(&s.regions.extra, s.layout.Size("_SEGMENT_HEAP"), ram.Writable))
+	h := s.record("_SEGMENT_HEAP", s.take(&s.regions.extra, s.layout.Size("_SEGMENT_HEAP")))
 	h.set32("Signature", heapSignature)
 	h.write()
 	for i, size := range []uint64{segmentSize, 16 << 20} {
@@ -151,7 +151,7 @@ func (s *System) allocChunk(k *poolKind, size uint64, tag string) (va, n uint64)
 }
 
 // freeChunk frees a chunk. It stays apart from free neighbours, as with delayed freeing.
-func (s *System) freeChunk(k *poolKind, va, _ uint64) {
+func (s *System) freeChunk(k *poolKind, va uint64) {
 	at := va - poolHeader - chunkHeader
 	size := s.sizes(at) >> 16 & 0xffff * 16
 	s.chunk(k, at, size, s.before(at), false)

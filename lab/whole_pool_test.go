@@ -42,7 +42,7 @@ func (l looker) classic(from, to uint64, big map[uint64]bool) map[uint64]found {
 
 // heap walks the segments of a heap by the descriptors of their pages, and the chunks of its
 // VS subsegments.
-func (l looker) heap(heap uint64, paged bool) map[uint64]found {
+func (l looker) heap(heap uint64) map[uint64]found {
 	all := map[uint64]found{}
 	key := l.u64(l.Symbol("RtlpHpHeapGlobals"))
 	contexts, _ := l.layout.Field("_SEGMENT_HEAP", "SegContexts")
@@ -99,7 +99,7 @@ func (l looker) walkPool(big map[uint64]bool) map[uint64]found {
 			part = l.classic([]uint64{vaNonPaged, vaPaged}[i], k.next, big)
 		} else {
 			node, _ := l.layout.Field("_EX_POOL_HEAP_MANAGER_STATE", "PoolNode")
-			part = l.heap(l.u64(l.Symbol("ExPoolState")+node+8*uint64(i+1)), i == 1)
+			part = l.heap(l.u64(l.Symbol("ExPoolState") + node + 8*uint64(i+1)))
 		}
 		for va, f := range part {
 			if f.used {

@@ -108,10 +108,7 @@ func (s *System) start() time.Time { return s.Time.Add(-s.Uptime) }
 
 // startProcess gives a process its address space, memory and threads.
 func (s *System) startProcess(p *EProcess, threads int) {
-	switch {
-	case p.Name == "System":
-		p.Space = s.Space
-	default:
+	if p.Space = s.Space; p.Name != "System" {
 		p.Space = s.Memory.NewSpace()
 	}
 	if p.CommandLine != "" {
@@ -257,7 +254,7 @@ func (s *System) writeSession(r *record, p *EProcess) {
 	name := fmt.Sprintf("session %d", p.Session)
 	va, ok := s.variables[name]
 	if !ok {
-		m := s.record("_MM_SESSION_SPACE", s.take(&s.regions.session, 0x5000, ram.Writable))
+		m := s.record("_MM_SESSION_SPACE", s.take(&s.regions.session, 0x5000))
 		m.put32(0, 1)
 		m.set32("SessionId", uint32(p.Session))
 		m.empty("ProcessList")

@@ -2,8 +2,6 @@ package lab
 
 import (
 	"fmt"
-
-	"bugcheck/lab/ram"
 )
 
 // KPrcb is a processor.
@@ -28,10 +26,10 @@ func (s *System) buildProcessors() {
 	size := max(s.layout.Size("_KPCR"), prcb+s.layout.Size("_KPRCB"))
 	block := s.variable("KiProcessorBlock", 8*2048)
 	for i := 0; i < s.Plan.Processors; i++ {
-		p := &KPrcb{Number: i, Pcr: s.take(&s.regions.processors, size, ram.Writable)}
+		p := &KPrcb{Number: i, Pcr: s.take(&s.regions.processors, size)}
 		p.Address = p.Pcr + prcb
-		p.DpcStack = s.stack(0x6000)
-		p.IsrStack = s.stack(0x6000)
+		p.DpcStack = s.stack()
+		p.IsrStack = s.stack()
 		p.contextAt = s.alloc("KeCx", 0x800, false)
 		s.Processors = append(s.Processors, p)
 		s.word(block+8*uint64(i), p.Address)
@@ -40,11 +38,13 @@ func (s *System) buildProcessors() {
 	s.half(s.variable("KeNumberProcessors", 4), uint32(s.Plan.Processors))
 }
 
-// stack maps a kernel stack of size bytes with a page without memory before it and returns
-// its end.
-func (s *System) stack(size uint64) uint64 {
+// stackSize is that of every kernel stack here, bytes.
+const stackSize = 0x6000
+
+// stack maps a kernel stack with a page without memory before it and returns its end.
+func (s *System) stack() uint64 {
 	s.regions.stacks += 0x1000
-	return s.take(&s.regions.stacks, size, ram.Writable) + size
+	return s.take(&s.regions.stacks, stackSize) + stackSize
 }
 
 // writeProcessor writes the KPCR and KPRCB of a processor.

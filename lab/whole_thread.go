@@ -56,11 +56,11 @@ func (s *System) addThread(p *EProcess, plan threadPlan) *EThread {
 	if !plan.idle {
 		t.ID = s.newID()
 	}
-	t.StackBase = s.stack(0x6000)
+	t.StackBase = s.stack()
 	t.StackLimit = t.StackBase - 0x6000
 	t.InitialStack = t.StackBase - 0x3d0
 	t.KernelStack = t.StackBase - 0xa00
-	t.kernelTime, t.userTime = uint32(p.ID*7+uint32(plan.n)*13)%97, uint32(p.ID*5+uint32(plan.n)*11)%89
+	t.kernelTime, t.userTime = (p.ID*7+uint32(plan.n)*13)%97, (p.ID*5+uint32(plan.n)*11)%89
 	switch {
 	case plan.idle:
 		t.State, t.priority, t.userTime = stateRunning, 0, 0

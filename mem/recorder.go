@@ -32,6 +32,9 @@ func NewRecorder(r Reader) *Recorder {
 // machine's memory as another process sees it.
 func (c *Recorder) Over(r Reader) *Recorder { return &Recorder{from: r, read: c.read} }
 
+// From is the reader whose reads are recorded: for a search that is not to be.
+func (c *Recorder) From() Reader { return c.from }
+
 // ReadAt implements Reader.
 func (c *Recorder) ReadAt(p []byte, va VA) (int, error) {
 	n, err := c.from.ReadAt(p, va)

@@ -14,7 +14,7 @@ import (
 func random(seed uint64, n int) []byte {
 	rnd := rand.NewChaCha8([32]byte{byte(seed)})
 	b := make([]byte, n)
-	rnd.Read(b)
+	_, _ = rnd.Read(b)
 	return b
 }
 
@@ -190,14 +190,14 @@ func TestSpace_Tables(t *testing.T) {
 	tables.Place(va, []byte("still here"))
 	pde := tables.Entry(va, 2)
 	var b [8]byte
-	m.ReadPhysical(b[:], pde)
+	_, _ = m.ReadPhysical(b[:], pde)
 	m.Put(pde, []byte{b[0]&^1 | 0x80, b[1] | 8}) // Valid off, Protection, Transition
 	s := mem.NewSpace(m, mem.Paging{}, tables.Root)
 	if got, err := mem.Read(s, va, 10); err != nil || string(got) != "still here" {
 		t.Errorf("behind a table in transition: %q, %v", got, err)
 	}
 	pxe4 := tables.Entry(va, 4) // bit 7 is reserved there, and makes no page of 512 GiB
-	m.ReadPhysical(b[:], pxe4)
+	_, _ = m.ReadPhysical(b[:], pxe4)
 	m.Put(pxe4, []byte{b[0] | 0x80})
 	if got, err := mem.Read(mem.NewSpace(m, mem.Paging{}, tables.Root), va, 10); err != nil || string(got) != "still here" {
 		t.Errorf("behind a table of level 4 with bit 7: %q, %v", got, err)

@@ -45,7 +45,7 @@ func (p *page) topPressure(t *report.Top) {
 		p.line("  " + p.say("None of the resources below was at its limit."))
 	}
 	for _, e := range t.Pressure {
-		p.block("  "+p.say(e.Trust)+"  ", yellow, p.text(e.Fact))
+		p.block("  "+pad(p.say(e.Trust), 10), trustColors[e.Trust], p.text(e.Fact))
 	}
 }
 

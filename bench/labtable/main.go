@@ -38,7 +38,7 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	fmt.Fprintf(&table, "| fault | stop code | machine | %s |\n|---|---|---|%s\n", strings.Join(dumps, " | "), strings.Repeat("---|", len(dumps)))
 	right, all := 0, 0
 	for _, k := range lab.Kinds() {
@@ -65,7 +65,7 @@ func main() {
 		err = fmt.Errorf("%d reports are wrong", all-right)
 	}
 	if err != nil {
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 		fail(err)
 	}
 }

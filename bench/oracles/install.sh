@@ -6,7 +6,7 @@ set -euo pipefail
 mkdir -p "${1:?a folder}"
 dir=$(cd "$1" && pwd)
 cd "$(dirname "$0")"
-cargo build --quiet --release --locked --manifest-path kdmp/Cargo.toml --target-dir "$dir/target"
+cargo build --quiet --release --manifest-path kdmp/Cargo.toml --target-dir "$dir/target"
 cp "$dir/target/release/kdmp" "$dir/kdmp"
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt

@@ -111,7 +111,8 @@ func TestSystem_Volatility(t *testing.T) {
 			s, dump := system(t, "x64", build, ram.ActiveBitmap)
 			own := plugins
 			if build != 26100 { // whose symbol file has no PEB
-				own = append(slices.Clone(plugins), "windows.cmdline.CmdLine", "windows.dlllist.DllList")
+				own = append(slices.Clone(plugins), "windows.cmdline.CmdLine", "windows.dlllist.DllList", "windows.psscan.PsScan",
+					"windows.thrdscan.ThrdScan", "windows.handles.Handles")
 			}
 			rows := forensics(t, s, dump, own...)
 			m := kernel.Open(open(t, dump))
@@ -120,6 +121,7 @@ func TestSystem_Volatility(t *testing.T) {
 			compareModules(t, s, rows, m)
 			if rows["windows.dlllist.DllList"] != nil {
 				compareLibraries(t, s, rows, m)
+				compareScans(t, s, rows)
 			}
 		})
 	}
@@ -226,6 +228,46 @@ func compareProcesses(t *testing.T, s *lab.System, rows map[string][]row, m *ker
 		commands.compare(t, "command lines")
 	}
 	threads.compare(t, "threads")
+}
+
+// compareScans holds what volatility3 finds by the headers of pool and objects, and behind
+// handles, against the lab.
+func compareScans(t *testing.T, s *lab.System, rows map[string][]row) {
+	t.Helper()
+	made, found := map[string][]string{}, map[string][]string{}
+	line := func(pid, address uint64) string { return fmt.Sprintf("%d %x", pid, short(address)) }
+	for _, p := range s.Processes[1:] {
+		made["processes"] = append(made["processes"], line(uint64(p.ID), p.Address))
+		for _, h := range p.Threads {
+			made["threads"] = append(made["threads"], line(uint64(p.ID), h.Address))
+		}
+	}
+	for _, r := range rows["windows.psscan.PsScan"] {
+		found["processes"] = append(found["processes"], line(r.number("PID"), r.number("Offset(V)")))
+	}
+	for _, r := range rows["windows.thrdscan.ThrdScan"] {
+		found["threads"] = append(found["threads"], line(r.number("PID"), r.number("Offset")))
+	}
+	for kind, want := range made {
+		slices.Sort(want)
+		slices.Sort(found[kind])
+		if diff := cmp.Diff(want, found[kind]); diff != "" {
+			t.Errorf("%s in pool: the lab (-), volatility3 (+):\n%s", kind, diff)
+		}
+	}
+	handles := 0
+	for _, r := range rows["windows.handles.Handles"] {
+		if r["Type"] != "Thread" {
+			continue
+		}
+		if handles++; !slices.Contains(made["threads"], line(r.number("PID"), r.number("Offset"))) {
+			t.Errorf("handle %#x of process %d: volatility3 finds a thread at %x, the lab has none there",
+				r.number("HandleValue"), r.number("PID"), r.number("Offset"))
+		}
+	}
+	if handles == 0 {
+		t.Error("volatility3 finds no handle of a thread")
+	}
 }
 
 // compareModules compares the kernel's modules, loaded and unloaded.

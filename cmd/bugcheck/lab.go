@@ -153,7 +153,7 @@ func writeDump(c *lab.Crash, name, kind string) error {
 		err = closeErr
 	}
 	if err != nil {
-		os.Remove(name)
+		_ = os.Remove(name)
 	}
 	return err
 }

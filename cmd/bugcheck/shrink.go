@@ -64,7 +64,7 @@ func writeWhole[T any](name string, write func(*os.File) (T, error)) (T, error) 
 	if err != nil {
 		return none, plainError(err)
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	v, err := write(file)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return none, err

@@ -95,11 +95,11 @@ func lost(was, is *report.Report) string {
 	return strings.Join(list, ", ")
 }
 
-// unwound is the number of frames that no scan found.
+// unwound is the number of the kernel's frames that no scan found.
 func unwound(r *report.Report) int {
 	n := 0
 	for _, f := range r.Stack {
-		if f.Trust != report.TrustScan {
+		if f.Trust != report.TrustScan && f.Address>>63 != 0 {
 			n++
 		}
 	}

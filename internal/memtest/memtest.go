@@ -158,7 +158,7 @@ func (t *Tables) Entry(va mem.VA, level int) mem.PA {
 			return pa
 		}
 		var b [8]byte
-		t.Memory.ReadPhysical(b[:size], pa)
+		_, _ = t.Memory.ReadPhysical(b[:size], pa)
 		next := binary.LittleEndian.Uint64(b[:])
 		if next == 0 {
 			next = t.tableEntry(t.Memory.NewPage(), l)

@@ -76,10 +76,11 @@ func codes64(b []byte) ([]code64, error) {
 		if len(b) < 2*slots {
 			return nil, errCut
 		}
-		switch scale := map[byte]uint64{opAlloc: 8, opSave: 8, opXMM: 16}[c.op]; {
-		case slots == 3:
+		switch slots {
+		case 3:
 			c.value = uint64(le.Uint32(b[2:]))
-		case slots == 2:
+		case 2:
+			scale := map[byte]uint64{opAlloc: 8, opSave: 8, opXMM: 16}[c.op]
 			c.value = uint64(le.Uint16(b[2:])) * scale
 		}
 		list = append([]code64{c}, list...)

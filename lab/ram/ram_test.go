@@ -143,7 +143,7 @@ func TestSpace_SoftwareEntries(t *testing.T) {
 			t.Errorf("%s: classes %d, %d of the frames that were given up", tt.arch, m.Class(first), m.Class(second))
 		}
 		b := make([]byte, 11)
-		if m.Read(first<<12, b); string(b) != "still there" {
+		if err := m.Read(first<<12, b); err != nil || string(b) != "still there" {
 			t.Errorf("%s: the page in transition holds %q", tt.arch, b)
 		}
 	}
