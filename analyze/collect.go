@@ -74,6 +74,9 @@ func (c *collection) walk() {
 	if c.frames, err = c.m.Callers(c.registers, c.spans); err != nil && c.m.Physical != nil {
 		c.note("stack", report.T("Unwind data do not lead to its end: %v.", err.Error()))
 	}
+	if pc, _ := c.registers.PC(); pc == 0 && c.m.Physical != nil {
+		c.note("stack", report.T("Where it begins holds no instruction pointer: no frame is known."))
+	}
 	if c.onlyPC {
 		c.frames = fromFault(notCertain(c.frames))
 		c.registers = keep(c.registers, "rip", "pc", "eip")
