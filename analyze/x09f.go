@@ -28,7 +28,9 @@ func collect9F(c *collection) {
 	if err != nil {
 		c.note("IRP", report.T("Its stack cannot be followed to the end: %v.", err.Error()))
 	}
-	pw.IRPDriver = irp.Driver
+	if pw.IRPDriver = irp.Driver; pw.IRPDriver == "" && err == nil && c.m.Physical != nil {
+		c.note("IRP", report.T("The driver that holds it is not known: its stack holds no device, or one that is damaged."))
+	}
 	if d, err := c.m.DeviceObject(mem.VA(p[1])); err == nil {
 		pw.PDODriver = d.Driver
 		pw.Service, pw.Instance = d.Service, d.Instance

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"errors"
 
 	"bugcheck/dump"
 	"bugcheck/mem"
@@ -45,6 +46,9 @@ func (m *Machine) frames(start unwind.Registers, w *unwind.Walker) []report.Fram
 	return frames
 }
 
+// errNoCaller: a thread's first function has none, but it does not crash.
+var errNoCaller = errors.New("the return address of the first function is zero")
+
 func (m *Machine) walk(start unwind.Registers, w *unwind.Walker) ([]report.Frame, error) {
 	var frames []report.Frame
 	if caller, ok := m.untouched(start); ok {
@@ -62,8 +66,12 @@ func (m *Machine) walk(start unwind.Registers, w *unwind.Walker) ([]report.Frame
 		}
 		frames = m.describe(frames, f)
 	}
-	if m.isUser(callers[last].PC) && m.Kind != dump.Full && m.Kind != dump.Active {
+	entered := m.isUser(callers[last].PC) && (last == 0 || callers[last].MachineFrame != 0)
+	switch {
+	case entered && m.Kind != dump.Full && m.Kind != dump.Active:
 		err = nil
+	case err == nil && len(frames) == 1:
+		err = errNoCaller
 	}
 	return frames, err
 }

@@ -14,6 +14,7 @@ import (
 	"bugcheck/analyze"
 	"bugcheck/dump"
 	"bugcheck/kernel"
+	"bugcheck/lab"
 	"bugcheck/mem"
 	"bugcheck/report"
 )
@@ -32,7 +33,7 @@ func stride(t *testing.T) int {
 	if testing.Short() {
 		return 53
 	}
-	return 7
+	return 13
 }
 
 // machines are those whose dumps are harmed.
@@ -137,6 +138,29 @@ func (s *specimen) judge(t *testing.T, what string, was, is result) {
 // BUGCHECK_DAMAGE=1 harms all of them.
 func TestDamage_Pages(t *testing.T) {
 	eachSpecimen(t, "high-irql-kernel", func(t *testing.T, s *specimen) { s.harmPages(t) })
+}
+
+// Other crashes are told by other structures: pool, requests, queues, records.
+func TestDamage_Kinds(t *testing.T) {
+	for i, k := range lab.Kinds() {
+		if k.Name == "high-irql-kernel" {
+			continue
+		}
+		t.Run(k.Name, func(t *testing.T) {
+			m, step := machines[i%len(machines)], stride(t)
+			s := newSpecimen(t, k.Name, m.arch, m.build, "kernel")
+			was := analysed(&harmed{file: s.file}, false)
+			pages := s.read(t, func(m *kernel.Machine) { analyze.Report(m, "", "") })
+			if step > 1 {
+				step = max(4*step, len(pages)/20)
+			}
+			for j, page := range pages {
+				if j%step == i%step {
+					s.harmPage(t, page, was, false)
+				}
+			}
+		})
+	}
 }
 
 func (s *specimen) harmPages(t *testing.T) {
