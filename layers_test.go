@@ -19,6 +19,7 @@ var layers = map[string]int{
 	"internal/corpus":      0,
 	"lab/ram":              0,
 	"lab/code":             0,
+	"lab/eventlog":         0,
 	"lab":                  1,
 	"undname":              0,
 	"disasm":               0,
@@ -26,6 +27,7 @@ var layers = map[string]int{
 	"internal/archive":     1,
 	"internal/cab":         1,
 	"internal/damage":      1,
+	"internal/evtx":        1,
 	"internal/memtest":     2,
 	"dump":                 2,
 	"pe":                   2,
@@ -47,7 +49,7 @@ var layers = map[string]int{
 // path.
 var standalone = map[string]bool{
 	"report": true, "win": true, "internal/le": true, "undname": true, "disasm": true,
-	"lab": true, "lab/code": true, "lab/ram": true,
+	"lab": true, "lab/code": true, "lab/ram": true, "lab/eventlog": true,
 }
 
 func TestLayers(t *testing.T) {
