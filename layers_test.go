@@ -36,6 +36,7 @@ var layers = map[string]int{
 	"unwind":               3,
 	"kernel":               4,
 	"analyze":              5,
+	"timeline":             5,
 	"render":               6,
 	"shrink":               6,
 	"internal/labcheck":    6,

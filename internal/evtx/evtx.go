@@ -84,11 +84,11 @@ func (d Damage) Any() bool { return d.Header || d.Cut || d.Chunks > 0 || d.Recor
 func Detect(head []byte) bool { return bytes.HasPrefix(head, fileMagic) }
 
 // Read passes every record that want lets through to visit, in the order of the file,
-// which is that of time but where an old log was overwritten from its start. Nothing
-// but provider and number is decoded of the others; a nil want takes all. It returns
-// what could not be read; an error only if there is no event log at all, reading fails,
-// or visit does.
-func Read(r io.ReaderAt, size int64, want func(provider string, event uint16) bool, visit func(Record) error) (Damage, error) {
+// which is that of time but where an old log was overwritten from its start. want sees
+// records without their Data, which is not decoded for the others; a nil want takes all.
+// Read returns what could not be read; an error only if there is no event log at all,
+// reading fails, or visit does.
+func Read(r io.ReaderAt, size int64, want func(*Record) bool, visit func(Record) error) (Damage, error) {
 	var damage Damage
 	head := make([]byte, headerSize)
 	n, err := readAt(r, head, 0)
@@ -136,7 +136,7 @@ func readAt(r io.ReaderAt, b []byte, at int64) (int, error) {
 // reader reads one chunk.
 type reader struct {
 	chunk
-	want   func(string, uint16) bool
+	want   func(*Record) bool
 	headed bool   // the chunk has its header
 	end    int    // where its header says that records end
 	last   uint64 // the record number that it says is the last
@@ -144,7 +144,7 @@ type reader struct {
 	bad    int
 }
 
-func newReader(b []byte, want func(string, uint16) bool) *reader {
+func newReader(b []byte, want func(*Record) bool) *reader {
 	c := &reader{chunk: chunk{b: b}, want: want, end: len(b)}
 	c.headed = len(b) >= recordsAt && bytes.HasPrefix(b, chunkMagic)
 	if c.headed && headerHolds(b) {
@@ -232,7 +232,7 @@ func (c *reader) take(b []byte, at int, whole bool, visit func(Record) error) er
 	r := Record{ID: le.U64(b, 8)}
 	r.Time, _ = win.FileTime(le.U64(b, 16))
 	e.identity(&r)
-	if c.want != nil && !c.want(r.Provider, r.Event) {
+	if c.want != nil && !c.want(&r) {
 		return nil
 	}
 	e.fill(&r)

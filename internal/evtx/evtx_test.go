@@ -19,7 +19,7 @@ import (
 var start = time.Date(2026, 3, 1, 4, 5, 6, 700, time.UTC)
 
 // read reads a whole log.
-func read(t testing.TB, b []byte, want func(string, uint16) bool) ([]evtx.Record, evtx.Damage) {
+func read(t testing.TB, b []byte, want func(*evtx.Record) bool) ([]evtx.Record, evtx.Damage) {
 	t.Helper()
 	var list []evtx.Record
 	damage, err := evtx.Read(bytes.NewReader(b), int64(len(b)), want, func(r evtx.Record) error {
@@ -93,7 +93,7 @@ func TestRead_ManyChunksAndFilter(t *testing.T) {
 			t.Fatalf("record %d: number %d, time %v", i, r.ID, r.Time)
 		}
 	}
-	few, _ := read(t, log, func(provider string, event uint16) bool { return provider == "EventLog" && event == 6008 })
+	few, _ := read(t, log, func(r *evtx.Record) bool { return r.Provider == "EventLog" && r.Event == 6008 })
 	if len(few) != 1000 {
 		t.Errorf("EventLog 6008: got %d records, want 1000", len(few))
 	}
