@@ -55,8 +55,8 @@ func labListCommand() *cobra.Command {
 
 // labFlags say which machine crashes, and what is written of it.
 type labFlags struct {
-	arch, dump, memory, output, symbols, truth string
-	build                                      int
+	arch, dump, memory, output, symbols, truth, events, release string
+	build                                                       int
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
@@ -99,7 +99,7 @@ func labMakeCommand() *cobra.Command {
 		Long: `Make plays a fault (see lab list) on an invented machine and writes its dump.
 --symbols writes the machine's images and symbol files as a symbol store, which
 --symbols of analyze reads; --truth writes what an analysis must find, in the
-names of the report's fields.`,
+names of the report's fields; --events writes the event log of that machine.`,
 		Example: `  bugcheck lab make high-irql-kernel --dump kernel -o MEMORY.DMP
   bugcheck lab make stack-trash --dump full --memory 64GiB --build 20348 -o full.dmp
   bugcheck lab make double-free --arch arm64 --dump small -o small.dmp --symbols sym --truth truth.json`,
@@ -110,6 +110,8 @@ names of the report's fields.`,
 	cmd.Flags().StringVarP(&flags.output, "output", "o", "", "write the dump to `FILE`")
 	cmd.Flags().StringVar(&flags.symbols, "symbols", "", "write images and symbol files into `DIR`")
 	cmd.Flags().StringVar(&flags.truth, "truth", "", "write what an analysis must find to `FILE`")
+	cmd.Flags().StringVar(&flags.events, "events", "", "write the System log that Windows would have left to `FILE`")
+	cmd.Flags().StringVar(&flags.release, "release", "", "release of Windows Server that writes the log: "+strings.Join(lab.Releases(), ", ")+" (default: that of --build)")
 	return cmd
 }
 
@@ -126,6 +128,15 @@ func runLabMake(kind string, f *labFlags) error {
 	}
 	if f.symbols != "" {
 		if err := c.WriteSymbols(f.symbols); err != nil {
+			return failed(err)
+		}
+	}
+	if f.events != "" {
+		b, err := c.Events(f.release)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.events, b, 0o644); err != nil {
 			return failed(err)
 		}
 	}
