@@ -101,8 +101,7 @@ func fixed(kind uint8, b []byte) string {
 	case typeGUID:
 		return win.GUID(b).String()
 	case typeFileTime:
-		t, ok := win.FileTime(le.U64(b, 0))
-		return stamp(t, ok)
+		return fileTime(le.U64(b, 0))
 	case typeSystemTime:
 		return systemTime(b)
 	case typeHex32, typeHex64:
@@ -116,6 +115,14 @@ func unsigned(b []byte) (v uint64) {
 		v |= uint64(c) << (8 * i)
 	}
 	return v
+}
+
+// fileTime is the text of a FILETIME, 100 ns since 1601, whatever its year; "" where it has
+// no year of four digits.
+func fileTime(v uint64) string {
+	const to1970 = 11644473600 // seconds
+	t := time.Unix(int64(v/1e7)-to1970, int64(v%1e7)*100).UTC()
+	return stamp(t, v > 0 && t.Year() <= 9999)
 }
 
 // systemTime is the text of a SYSTEMTIME: year, month, day of the week, day, hour,
