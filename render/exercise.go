@@ -13,13 +13,13 @@ import (
 // Exercise is what a learner is to find in the dump that the fault lab has made:
 // the seed of this program, as a walk from the event log to the culprit.
 type Exercise struct {
-	Dump       string // where the dump lies
-	Code       uint32
-	Name       string // of the stop code
-	Parameters [4]uint64
-	Process    string
-	Image      string // of the driver that did it; "": no step asks for it
-	Hint       string // who did it, where it is not on the stack
+	Log     string // where the event log lies
+	Dump    string // where the dump lies
+	Code    uint32
+	Name    string // of the stop code
+	Process string
+	Image   string // of the driver that did it; "": no step asks for it
+	Hint    string // who did it, where it is not on the stack
 }
 
 // Step is one question, and what is said around it.
@@ -33,11 +33,10 @@ func (s Step) Accepts(answer string) bool { return s.accepts(strings.TrimSpace(a
 
 // Steps are the questions in their order.
 func (e Exercise) Steps() []Step {
-	p := e.Parameters
 	steps := []Step{
 		{
-			Tell: report.T("A server has restarted by itself. Its event log (System) says: source BugCheck, event 1001: The computer has rebooted from a bugcheck. The bugcheck was: 0x%08x (0x%016x, 0x%016x, 0x%016x, 0x%016x). A dump was saved in: C:\\Windows\\MEMORY.DMP.", e.Code, p[0], p[1], p[2], p[3]),
-			Ask:  report.T("What is the stop code?"), Hint: report.T("It is the first number behind \"The bugcheck was\"."),
+			Tell: report.T("A server has restarted by itself. Its event log lies here: %s. In another window, run: bugcheck events %s. (The Event Viewer of Windows shows the same under System, source BugCheck, event 1001.)", e.Log, e.Log),
+			Ask:  report.T("What is the stop code?"), Hint: report.T("It stands behind \"Windows stopped with the code\"."),
 			Right:   report.T("Yes: 0x%X, %s. To know what it means: bugcheck explain 0x%X", e.Code, e.Name, e.Code),
 			accepts: isCode(e.Code, e.Name),
 		},

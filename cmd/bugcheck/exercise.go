@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +21,7 @@ func labExerciseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exercise [KIND]",
 		Short: "Find out, step by step, why an invented server stopped",
-		Long: `Exercise is a walk for learners: from the stop code in the event log to the driver
+		Long: `Exercise is a walk for learners: from the event log with its stop code to the driver
 that did it. It lets an invented server crash, asks one question a step, and
 checks the answers. KIND is a fault of lab list; high-irql-kernel is the first.`,
 		Example: `  bugcheck lab exercise
@@ -38,7 +37,7 @@ checks the answers. KIND is a fault of lab list; high-irql-kernel is the first.`
 	}
 	flags.register(cmd)
 	cmd.Flags().StringVar(&out.lang, "lang", "", "language: en or ja (default: that of the locale)")
-	cmd.Flags().StringVar(&folder, "dir", ".", "put the dump into `DIR`")
+	cmd.Flags().StringVar(&folder, "dir", ".", "put dump and event log into `DIR`")
 	return cmd
 }
 
@@ -51,25 +50,26 @@ func runExercise(cmd *cobra.Command, kind, folder string, flags *labFlags, out *
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(folder, "MEMORY.DMP")
-	if _, err := os.Stat(name); err == nil {
-		return failed(fmt.Errorf("%s is there already; --dir names another folder", name))
+	name, log := filepath.Join(folder, "MEMORY.DMP"), filepath.Join(folder, "System.evtx")
+	for _, n := range []string{name, log} {
+		if _, err := os.Stat(n); err == nil {
+			return failed(fmt.Errorf("%s is there already; --dir names another folder", n))
+		}
 	}
 	if err := writeDump(c, name, flags.dump); err != nil {
 		return failed(err)
 	}
-	e := exerciseOf(c, flags.dump, name)
+	if err := writeEventLog(c, "", log); err != nil {
+		return err
+	}
+	e := exerciseOf(c, flags.dump, name, log)
 	return ask(cmd.InOrStdin(), cmd.OutOrStdout(), e.Steps(), render.Options{Lang: lang})
 }
 
 // exerciseOf takes from the truth what is asked.
-func exerciseOf(c *lab.Crash, dump, name string) render.Exercise {
+func exerciseOf(c *lab.Crash, dump, name, log string) render.Exercise {
 	t := c.TruthOf(dump)
-	e := render.Exercise{Dump: name, Code: c.Code, Name: render.StopName(c.Code), Process: t.Process.Name, Image: t.Verdict.Image, Hint: t.Verdict.Hint}
-	for i, p := range t.Bugcheck.Parameters {
-		e.Parameters[i], _ = strconv.ParseUint(p, 0, 64)
-	}
-	return e
+	return render.Exercise{Log: log, Dump: name, Code: c.Code, Name: render.StopName(c.Code), Process: t.Process.Name, Image: t.Verdict.Image, Hint: t.Verdict.Hint}
 }
 
 // ask puts the questions and reads an answer a line.

@@ -132,12 +132,8 @@ func runLabMake(kind string, f *labFlags) error {
 		}
 	}
 	if f.events != "" {
-		b, err := c.Events(f.release)
-		if err != nil {
+		if err := writeEventLog(c, f.release, f.events); err != nil {
 			return err
-		}
-		if err := os.WriteFile(f.events, b, 0o644); err != nil {
-			return failed(err)
 		}
 	}
 	if f.truth == "" {
@@ -148,6 +144,18 @@ func runLabMake(kind string, f *labFlags) error {
 		err = os.WriteFile(f.truth, append(b, '\n'), 0o644)
 	}
 	if err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// writeEventLog writes the event log of a crash to a file.
+func writeEventLog(c *lab.Crash, release, name string) error {
+	b, err := c.Events(release)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, b, 0o644); err != nil {
 		return failed(err)
 	}
 	return nil
