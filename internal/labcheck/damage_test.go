@@ -56,7 +56,7 @@ func eachSpecimen(t *testing.T, name string, f func(t *testing.T, s *specimen)) 
 
 // maxAnalysis bounds one analysis of a harmed dump on a machine that does other things
 // too. Unharmed ones take some milliseconds.
-const maxAnalysis = 10 * time.Second
+const maxAnalysis = 30 * time.Second
 
 // result is what an analysis says, as far as damage may change it.
 type result struct {
@@ -103,11 +103,15 @@ func noted(was, is *report.Report) bool {
 	return slices.ContainsFunc(is.Notes, func(n report.Note) bool { return !strings.Contains(known, fmt.Sprint(n)) })
 }
 
-// unwound is the number of the kernel's frames that no scan found.
+// unwound is the number of the kernel's frames before the first that a scan found: there a
+// note says that the stack is broken, and what follows was luck.
 func unwound(r *report.Report) int {
 	n := 0
 	for _, f := range r.Stack {
-		if f.Trust != report.TrustScan && f.Address>>63 != 0 {
+		if f.Trust == report.TrustScan {
+			break
+		}
+		if f.Address>>63 != 0 {
 			n++
 		}
 	}

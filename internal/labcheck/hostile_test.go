@@ -25,7 +25,7 @@ import (
 // of pages that is read, of 16 TiB, has 512 MiB and an eighth of that beside it; all
 // else stays below half of it.
 const (
-	maxHostileTime   = 10 * time.Second
+	maxHostileTime   = 60 * time.Second
 	maxHostileMemory = 768 << 20 // bytes in use
 )
 
