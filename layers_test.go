@@ -24,7 +24,7 @@ var layers = map[string]int{
 	"undname":              0,
 	"disasm":               0,
 	"mem":                  1,
-	"internal/archive":     1,
+	"internal/archive":     2,
 	"internal/cab":         1,
 	"internal/damage":      1,
 	"internal/evtx":        1,

@@ -155,3 +155,38 @@ func TestCorpus_PublishedStack(t *testing.T) {
 		}
 	}
 }
+
+// TestCorpus_Cases: real dumps that belong together. Those of machine A have four stop
+// codes, and the same single bit twice; the two of 100623 are of one day.
+func TestCorpus_Cases(t *testing.T) {
+	all := reports(t)
+	for _, tt := range []struct {
+		files             []string
+		cause, confidence string
+		says              string
+	}{
+		{[]string{"train-13a.dmp", "train-1a.dmp", "train-50_0.dmp", "train-be_0.dmp", "train-be_1.dmp"}, report.CauseHardware, report.High, "Faulty memory crashes this machine: the same single bit (bit 37)"},
+		{[]string{"100623-4953-01.dmp", "100623-6156-01.dmp"}, report.CauseMemoryCorruption, report.Low, "rule out faulty memory first"},
+		{[]string{"011620-8250-01.dmp", "011720-10140-01.dmp", "011720-10281-01.dmp"}, report.CauseUnknown, report.Low, "something that loads at the start"},
+	} {
+		var list []*report.Report
+		for _, f := range tt.files {
+			list = append(list, all[f])
+		}
+		cases := analyze.Cases(list, nil)
+		if len(cases) != 1 {
+			t.Errorf("%v: taken for %d machines", tt.files, len(cases))
+			continue
+		}
+		if v := cases[0].Verdict; v.Cause != tt.cause || v.Confidence != tt.confidence || !strings.Contains(v.Summary.String(), tt.says) {
+			t.Errorf("%v: %s, %s: %s", tt.files, v.Cause, v.Confidence, v.Summary)
+		}
+	}
+	var everything []*report.Report
+	for _, r := range all {
+		everything = append(everything, r)
+	}
+	if cases := analyze.Cases(everything, nil); len(cases) != 9 {
+		t.Errorf("all dumps: %d machines, want 9", len(cases))
+	}
+}

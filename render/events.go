@@ -30,6 +30,25 @@ func Events(w io.Writer, e *report.Events, opts Options) error {
 	return nil
 }
 
+// eventLog writes what event logs tell of a report's crash.
+func (p *page) eventLog() {
+	in := p.r.Incident
+	if in == nil {
+		return
+	}
+	p.heading(p.say("Event log"))
+	if in.RestartedAt != nil {
+		p.fact(p.say("Restarted"), in.RestartedAt.UTC().Format(secondsUTC))
+	}
+	p.incidentDumps(in)
+	for _, e := range in.Evidence {
+		p.fact(p.say(e.Trust), p.text(e.Fact))
+	}
+	p.eventList(p.say("Before it"), in.Before)
+	p.eventList(p.say("New"), in.Changed)
+	p.eventList(p.say("Events"), in.Records)
+}
+
 func (p *page) eventLogs(logs []report.EventLog) {
 	for _, l := range logs {
 		what := p.say("%d records", l.Records)

@@ -17,6 +17,7 @@ func Markdown(w io.Writer, r *report.Report, opts Options) error {
 	p.markdownOverview()
 	p.markdownEvidence()
 	p.markdownSteps()
+	p.markdownEvents()
 	p.markdownStack()
 	p.markdownParameters()
 	p.markdownRest()
@@ -89,6 +90,25 @@ func (p *page) markdownSteps() {
 	p.mdHeading(p.say("Do"))
 	for i, s := range p.r.Verdict.NextSteps {
 		p.line(fmt.Sprintf("%d. %s", i+1, md(p.text(s))))
+	}
+}
+
+// markdownEvents writes what event logs tell of the crash.
+func (p *page) markdownEvents() {
+	in := p.r.Incident
+	if in == nil {
+		return
+	}
+	p.mdHeading(p.say("Event log"))
+	p.line("| | |")
+	p.line("|---|---|")
+	for _, list := range []struct {
+		label  string
+		events []report.Event
+	}{{p.say("Before it"), in.Before}, {p.say("New"), in.Changed}, {p.say("Events"), in.Records}} {
+		for _, e := range list.events {
+			p.line(fmt.Sprintf("| %s | %s %s |", md(list.label), e.At.UTC().Format(secondsUTC), md(p.text(e.What))))
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ func Text(w io.Writer, r *report.Report, opts Options) error {
 	p.overview()
 	p.evidence()
 	p.steps()
+	p.eventLog()
 	p.stack()
 	p.parameters()
 	p.userRegisters()

@@ -27,6 +27,7 @@ type Report struct {
 	Stack       []Frame          `json:"stack,omitempty"`
 	Threads     []ThreadStack    `json:"threads,omitempty"` // the other threads of a program
 	Verdict     Verdict          `json:"verdict"`
+	Incident    *Incident        `json:"incident,omitempty"` // what the event logs given with the dump tell of the crash
 	Modules     []Module         `json:"modules,omitempty"`
 	Unloaded    []UnloadedModule `json:"unloaded_modules,omitempty"`
 	Tagged      []TaggedData     `json:"tagged_data,omitempty"`
@@ -174,6 +175,7 @@ type Verdict struct {
 	Confidence   string        `json:"confidence"`
 	Bucket       string        `json:"bucket,omitempty"`
 	BucketHash   string        `json:"bucket_hash,omitempty"`
+	Bit          *int          `json:"bit,omitempty"` // the one that is wrong: of a word, or of a byte of code
 	Evidence     []Evidence    `json:"evidence,omitempty"`
 	Alternatives []Alternative `json:"alternatives,omitempty"`
 	NextSteps    []Text        `json:"next_steps,omitempty"`

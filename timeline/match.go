@@ -67,6 +67,20 @@ func (s *story) dumps(reports []*report.Report) {
 	}
 }
 
+// Of is what event logs tell of the crash of one dump; nil if nothing. A note in the
+// report says so.
+func Of(logs []*Log, r *report.Report, lang win.Lang) *report.Incident {
+	e := Tell(logs, []*report.Report{r}, Options{Lang: lang})
+	for i := range e.Incidents {
+		if len(e.Incidents[i].Dumps) > 0 {
+			e.Incidents[i].Dumps = nil // it is the report's own
+			return &e.Incidents[i]
+		}
+	}
+	r.Notes = append(r.Notes, report.Note{Where: "event log", Text: report.T("No event tells of the crash of this dump: the log may have been overwritten or cleared, or be another machine's.")})
+	return nil
+}
+
 // find is the incident that a dump is of: the same code and parameters, and where several
 // have those, the nearest in time. Where no parameters agree, the time alone decides
 // nothing.

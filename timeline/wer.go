@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,12 @@ import (
 
 // ErrNoReport says that a file is no report of Windows Error Reporting.
 var ErrNoReport = errors.New("not a report of Windows Error Reporting (Report.wer)")
+
+// DetectReport reports that a file begins as a Report.wer does: with "Version=", in UTF-16
+// behind its mark, or in bytes.
+func DetectReport(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\xff\xfeV\x00e\x00r\x00")) || bytes.HasPrefix(head, []byte("Version="))
+}
 
 // maxReport bounds what is read of a Report.wer; real ones have some 20 KiB.
 const maxReport = 1 << 20

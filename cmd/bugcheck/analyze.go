@@ -20,6 +20,7 @@ import (
 	"bugcheck/kernel"
 	"bugcheck/render"
 	"bugcheck/report"
+	"bugcheck/timeline"
 )
 
 // analyzeFlags are the flags of the analyze command.
@@ -27,6 +28,7 @@ type analyzeFlags struct {
 	outputFlags
 	symbolFlags
 	format string
+	events []string
 	all    bool
 }
 
@@ -51,6 +53,7 @@ get one line each and a summary by failure bucket.`,
   bugcheck analyze --format json dump.zip | jq .verdict
   bugcheck analyze --format markdown -o report.md MEMORY.DMP
   bugcheck analyze C:\Windows\Minidump
+  bugcheck analyze --events System.evtx MEMORY.DMP
   bugcheck analyze --symbols 'srv*D:\symbols*https://symbols.example.com' 112326.dmp
   bugcheck analyze --offline --symbols pack.zip 112326.dmp
   ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
@@ -61,6 +64,7 @@ get one line each and a summary by failure bucket.`,
 	flags.symbolFlags.register(cmd)
 	cmd.Flags().StringVar(&flags.format, "format", "text", "output: "+strings.Join(formats, ", "))
 	cmd.Flags().BoolVar(&flags.all, "all", false, "show every frame and driver")
+	cmd.Flags().StringSliceVar(&flags.events, "events", nil, "event logs (.evtx) of the machine: adds what led to the crash, and what was new")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -77,6 +81,14 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 	if err != nil {
 		return err
 	}
+	var logs []*timeline.Log
+	for _, name := range flags.events {
+		list, err := readLogs(name, cmd.InOrStdin())
+		if err != nil {
+			return &exitError{status: exitNoDump, err: fmt.Errorf("%s: %w", name, err)}
+		}
+		logs = append(logs, list...)
+	}
 	bars := &downloads{out: cmd.ErrOrStderr()}
 	progress := bars.progress()
 	if several {
@@ -92,7 +104,7 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 		return err
 	}
 	b := batch{
-		finder: finder, bars: bars,
+		finder: finder, bars: bars, logs: logs,
 		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
 		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(), terminal: flags.file == "" && term.IsTerminal(int(os.Stdout.Fd())),
 	}
@@ -110,6 +122,14 @@ var dumpNames = []string{".dmp", ".mdmp", ".hdmp", ".zip", ".7z", ".gz", ".zst",
 // that are named like dumps or archives. several says that more than one result
 // is to be expected.
 func expand(args []string) (files []string, several bool, err error) {
+	return expandAll(args, dumpNames)
+}
+
+// caseNames are the endings of what a case takes from a folder.
+var caseNames = append([]string{".evtx", ".wer", ".cab"}, dumpNames...)
+
+// expandAll is expand for files with other endings.
+func expandAll(args, endings []string) (files []string, several bool, err error) {
 	for _, a := range args {
 		info, err := os.Stat(a)
 		if a == "-" || err != nil || !info.IsDir() {
@@ -117,17 +137,17 @@ func expand(args []string) (files []string, several bool, err error) {
 			continue
 		}
 		several = true
-		if files, err = below(files, a); err != nil {
+		if files, err = below(files, a, endings); err != nil {
 			return nil, false, &exitError{status: exitNoDump, err: err}
 		}
 	}
 	return files, several || len(files) > 1, nil
 }
 
-func below(files []string, folder string) ([]string, error) {
+func below(files []string, folder string, endings []string) ([]string, error) {
 	before := len(files)
 	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
-		if err == nil && isFile(path, d) && slices.Contains(dumpNames, strings.ToLower(filepath.Ext(path))) {
+		if err == nil && isFile(path, d) && slices.Contains(endings, strings.ToLower(filepath.Ext(path))) {
 			files = append(files, path)
 		}
 		return nil // a folder that cannot be read is passed over

@@ -13,6 +13,7 @@ import (
 
 	"bugcheck/render"
 	"bugcheck/symbols"
+	"bugcheck/timeline"
 )
 
 // batch analyses files in parallel and prints the results in their order.
@@ -24,6 +25,7 @@ type batch struct {
 	stdin    io.Reader
 	finder   *symbols.Finder
 	bars     *downloads
+	logs     []*timeline.Log // of the machine, if they were given
 	format   string
 	opts     render.Options
 	progress bool // somebody sees standard error
@@ -133,6 +135,9 @@ func (b *batch) one(o outcome) error {
 		b.lines.NotOpened()
 		_, err := fmt.Fprintf(b.errs, "bugcheck: %s: %v\n", render.Printable(o.name), render.Printable(o.err.Error()))
 		return err
+	}
+	if len(b.logs) > 0 {
+		o.report.Incident = timeline.Of(b.logs, o.report, b.opts.Lang)
 	}
 	if o.report.Dump.Truncated {
 		fmt.Fprintf(b.errs, "bugcheck: %s: the dump is cut off; what is left of it was analysed\n", render.Printable(o.name))

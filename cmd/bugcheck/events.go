@@ -1,17 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"bugcheck/internal/archive"
+	"bugcheck/internal/evtx"
 	"bugcheck/render"
 	"bugcheck/report"
 	"bugcheck/timeline"
@@ -36,7 +38,7 @@ wrong before it and what was new. Several files of one machine are read as one.`
 			if format != "text" && format != "json" {
 				return fmt.Errorf("--format %q: the formats are text, json", format)
 			}
-			from, err := parseSince(since, time.Now())
+			from, err := parseSince(since, now())
 			if err != nil {
 				return err
 			}
@@ -50,6 +52,9 @@ wrong before it and what was new. Several files of one machine are read as one.`
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
+
+// now is the clock that --since counts from.
+var now = time.Now
 
 // parseSince reads a date, a time, or a number of days or hours before now.
 func parseSince(s string, now time.Time) (time.Time, error) {
@@ -113,22 +118,18 @@ func readLogs(name string, stdin io.Reader) ([]*timeline.Log, error) {
 	defer closeFile()
 	var logs []*timeline.Log
 	var failure error
-	err = archive.Each(f, func(f archive.File) {
+	err = archive.EachOf(f, evtx.Detect, func(f archive.File) {
 		l, err := timeline.Read(f, f.Size, filepath.Base(f.Name))
-		switch {
-		case err == nil:
+		if err == nil {
 			logs = append(logs, l)
-		case failure == nil && (f.Name == name || strings.EqualFold(filepath.Ext(f.Name), ".evtx")):
+		} else if failure == nil {
 			failure = err
 		}
 	})
-	if err == nil {
-		err = failure
+	if errors.Is(err, archive.ErrNothing) {
+		err = fmt.Errorf("no event log (.evtx) is in the archive")
 	}
-	if err == nil && len(logs) == 0 {
-		err = fmt.Errorf("no event log (.evtx) is in it")
-	}
-	return logs, err
+	return logs, cmp.Or(err, failure)
 }
 
 func writeEvents(w io.Writer, e *report.Events, opts render.Options, asJSON bool) error {

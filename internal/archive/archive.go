@@ -1,6 +1,6 @@
-// Package archive opens the dumps inside compressed files and archives (.zip,
-// .7z, .gz, .zst, .xz) in place, so that nobody has to unpack what support
-// people send each other.
+// Package archive opens the dumps inside compressed files and archives (.zip, .cab,
+// .7z, .gz, .zst, .xz), also archives within archives, in place, so that nobody has to
+// unpack what support people send each other.
 //
 // It knows formats by their first bytes, not by names, and bounds what it unpacks.
 package archive
@@ -19,6 +19,8 @@ import (
 	"github.com/bodgit/sevenzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/therootcompany/xz"
+
+	"bugcheck/internal/cab"
 )
 
 // MaxUnpacked bounds one unpacked member, bytes. It is held in memory: small
@@ -41,8 +43,8 @@ var ErrTooLarge = fmt.Errorf("unpacks to more than %d MiB; unpack it first", Max
 // errChecksum says that a member is not what was packed.
 var errChecksum = errors.New("checksum error: what was unpacked is damaged, and was used as it is")
 
-// errNoDump says that an archive holds nothing that begins like a dump.
-var errNoDump = errors.New("no dump is in the archive")
+// ErrNothing says that an archive holds nothing that is wanted.
+var ErrNothing = errors.New("no dump is in the archive")
 
 // File is a file or a member of an archive.
 type File struct {
@@ -55,25 +57,47 @@ type File struct {
 // an archive, then for its members that begin like a dump. It returns the first
 // error of the archive; an archive without a dump is an error. visit must not
 // keep the File.
-func Each(f File, visit func(File)) error {
-	var head [8]byte
+func Each(f File, visit func(File)) error { return EachOf(f, isDump, visit) }
+
+// EachOf is Each for other members than dumps: wanted tells them by their first
+// eight bytes.
+func EachOf(f File, wanted func(head []byte) bool, visit func(File)) error {
+	return each(f, &members{wanted: wanted, visit: visit})
+}
+
+// each visits f, or what is in it.
+func each(f File, m *members) error {
+	var head [headSize]byte
 	n, _ := f.ReadAt(head[:], 0)
-	start := string(head[:n])
-	switch {
-	case strings.HasPrefix(start, "PK\x03\x04"):
-		return eachZip(f, visit)
-	case strings.HasPrefix(start, "7z\xbc\xaf\x27\x1c"):
-		return each7z(f, visit)
+	m.archive = f.Name
+	switch start := string(head[:n]); {
+	case strings.HasPrefix(start, magicZip):
+		return eachZip(f, m)
+	case strings.HasPrefix(start, magic7z):
+		return each7z(f, m)
+	case strings.HasPrefix(start, magicCab):
+		return eachCab(f, m)
 	case strings.HasPrefix(start, "\x1f\x8b"):
-		return single(f, ".gz", visit, func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })
+		return single(f, ".gz", m.visit, func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })
 	case strings.HasPrefix(start, "\x28\xb5\x2f\xfd"):
-		return single(f, ".zst", visit, openZstd)
+		return single(f, ".zst", m.visit, openZstd)
 	case strings.HasPrefix(start, "\xfd7zXZ\x00"):
-		return single(f, ".xz", visit, func(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxDictionary) })
+		return single(f, ".xz", m.visit, func(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxDictionary) })
 	}
-	visit(f)
+	m.visit(f)
 	return nil
 }
+
+// First bytes of archives of several files; those are looked into within others too.
+const (
+	magicZip = "PK\x03\x04"
+	magic7z  = "7z\xbc\xaf\x27\x1c"
+	magicCab = "MSCF"
+)
+
+// maxNested is how deep archives may lie within each other: a collector's archive of
+// archives has two.
+const maxNested = 3
 
 func openZstd(r io.Reader) (io.Reader, error) {
 	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxUnpacked))
@@ -116,25 +140,39 @@ func unpack(r io.Reader) ([]byte, error) {
 	return b, err
 }
 
-func eachZip(f File, visit func(File)) error {
+func eachZip(f File, m *members) error {
 	z, err := zip.NewReader(f, f.Size)
 	if err != nil {
 		return fmt.Errorf("open zip: %w", err)
 	}
-	m := members{archive: f.Name, visit: visit}
 	for _, e := range z.File {
 		m.member(e.Name, e.UncompressedSize64, 0, func() (io.ReadCloser, error) { return e.Open() })
 	}
 	return m.end()
 }
 
-func each7z(f File, visit func(File)) error {
+// eachCab looks into a cabinet, which unpacks a member whole.
+func eachCab(f File, m *members) error {
+	c, err := cab.Open(f, f.Size)
+	if err != nil {
+		return fmt.Errorf("open cab: %w", err)
+	}
+	for _, e := range c.Members {
+		m.member(e.Name, uint64(e.Size), 0, func() (io.ReadCloser, error) {
+			var b bytes.Buffer
+			err := c.Unpack(&b, e, MaxUnpacked)
+			return io.NopCloser(&b), err
+		})
+	}
+	return m.end()
+}
+
+func each7z(f File, m *members) error {
 	limitDictionaries()
 	z, err := open7z(f)
 	if err != nil {
 		return fmt.Errorf("open 7z: %w", err)
 	}
-	m := members{archive: f.Name, visit: visit}
 	for _, e := range z.File {
 		m.member(e.Name, e.UncompressedSize, e.CRC32, func() (io.ReadCloser, error) { return e.Open() })
 	}
@@ -146,9 +184,11 @@ func open7z(f File) (z *sevenzip.Reader, err error) {
 	return sevenzip.NewReader(f, f.Size)
 }
 
-// members visits those members of one archive that begin like a dump.
+// members visits those members of an archive, and of archives in it, that are wanted.
 type members struct {
-	archive string
+	archive string // the one that is looked into
+	depth   int
+	wanted  func(head []byte) bool
 	visit   func(File)
 	seen    int
 	total   int // bytes unpacked
@@ -162,23 +202,46 @@ func (m *members) member(name string, size uint64, sum uint32, open func() (io.R
 	if m.seen++; m.seen > maxMembers || m.total > maxTotal || size < headSize {
 		return
 	}
-	b, err := readDump(open, sum)
+	b, err := m.read(open, sum)
 	m.total += len(b)
-	m.found = m.found || len(b) > 0
 	if err != nil {
 		m.fail(name, err)
 	}
-	if len(b) > headSize {
-		m.visit(memory(m.archive+"/"+path.Clean(name), b))
+	f := memory(m.archive+"/"+path.Clean(slashes(name)), b)
+	switch {
+	case len(b) <= headSize:
+	case isArchive(b):
+		m.nested(name, f)
+	default:
+		m.found = true
+		m.visit(f)
 	}
+}
+
+// nested looks into an archive within an archive; one without what is wanted is no error.
+func (m *members) nested(name string, f File) {
+	outer := m.archive
+	m.depth++
+	if err := each(f, m); err != nil && !errors.Is(err, ErrNothing) {
+		m.fail(name, err)
+	}
+	m.depth--
+	m.archive = outer
+}
+
+// slashes makes a name that Windows packed one of the usual kind.
+func slashes(name string) string { return strings.ReplaceAll(name, `\`, "/") }
+
+func isArchive(head []byte) bool {
+	return bytes.HasPrefix(head, []byte(magicZip)) || bytes.HasPrefix(head, []byte(magic7z)) || bytes.HasPrefix(head, []byte(magicCab))
 }
 
 // headSize is how much tells a dump from other files, bytes.
 const headSize = 8
 
-// readDump unpacks a member that begins like a dump; nothing of any other. What
-// was unpacked stays beside an error.
-func readDump(open func() (io.ReadCloser, error), sum uint32) (b []byte, err error) {
+// read unpacks a member that is wanted, or an archive; nothing of any other. What was
+// unpacked stays beside an error.
+func (m *members) read(open func() (io.ReadCloser, error), sum uint32) (b []byte, err error) {
 	defer contain(&err)
 	r, err := open()
 	if err != nil {
@@ -186,8 +249,11 @@ func readDump(open func() (io.ReadCloser, error), sum uint32) (b []byte, err err
 	}
 	defer r.Close()
 	head := make([]byte, headSize)
-	if _, err := io.ReadFull(r, head); err != nil || !isDump(head) {
+	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
+	}
+	if nested := isArchive(head) && m.depth < maxNested; !nested && !m.wanted(head) {
+		return nil, nil
 	}
 	b, err = unpack(io.MultiReader(bytes.NewReader(head), r))
 	if err == nil && sum != 0 && crc32.ChecksumIEEE(b) != sum {
@@ -217,7 +283,7 @@ func (m *members) fail(name string, err error) {
 
 func (m *members) end() error {
 	if m.err == nil && !m.found {
-		return errNoDump
+		return ErrNothing
 	}
 	return m.err
 }

@@ -188,3 +188,55 @@ func TestEach_CutKeepsStart(t *testing.T) {
 		t.Errorf("visited %v, %v; want the start of the dump and an error", v.names, err)
 	}
 }
+
+// TestEachOf_Nested: archives within archives, in any of the formats, with names as
+// Windows packs them; what is not asked for is passed over.
+func TestEachOf_Nested(t *testing.T) {
+	log := append([]byte("ElfFile\x00"), make([]byte, 5000)...)
+	inner := zipOf(t, map[string][]byte{`logs\System.evtx`: log, "readme.txt": []byte("a text that nobody asked for")})
+	middle := zipOf(t, map[string][]byte{"inner.zip": inner, "MEMORY.DMP": labDump(t)})
+	outer := zipOf(t, map[string][]byte{"host/collected.zip": middle})
+	for what, want := range map[string]struct {
+		head string
+		name string
+	}{
+		"log":  {"ElfFile", "case.zip/host/collected.zip/inner.zip/logs/System.evtx"},
+		"dump": {"PAGEDU", "case.zip/host/collected.zip/MEMORY.DMP"},
+	} {
+		var names []string
+		err := archive.EachOf(archive.File{Name: "case.zip", ReaderAt: bytes.NewReader(outer), Size: int64(len(outer))},
+			func(head []byte) bool { return bytes.HasPrefix(head, []byte(want.head)) },
+			func(f archive.File) { names = append(names, f.Name) })
+		if err != nil || len(names) != 1 || names[0] != want.name {
+			t.Errorf("%s: got %q, %v, want %s", what, names, err, want.name)
+		}
+	}
+	deep := outer
+	for range 5 {
+		deep = zipOf(t, map[string][]byte{"deeper.zip": deep})
+	}
+	err := archive.EachOf(archive.File{Name: "case.zip", ReaderAt: bytes.NewReader(deep), Size: int64(len(deep))},
+		func([]byte) bool { return false }, func(archive.File) {})
+	if !errors.Is(err, archive.ErrNothing) {
+		t.Errorf("too deep: got %v, want ErrNothing", err)
+	}
+}
+
+func zipOf(tb testing.TB, members map[string][]byte) []byte {
+	tb.Helper()
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
+	for name, b := range members {
+		w, err := z.Create(name)
+		if err == nil {
+			_, err = w.Write(b)
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return out.Bytes()
+}
