@@ -121,7 +121,9 @@ func updateStep(image string) report.Text {
 
 func unknownSteps(j *judgement) []report.Text {
 	var steps []report.Text
-	if third := thirdPartyNames(j); third != "" {
+	if third := thirdPartyNames(j); crashTools[strings.ToLower(third)] {
+		return append(steps, updateStep(third), keepDumpStep(j))
+	} else if third != "" {
 		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third), verifierStep(third))
 	}
 	if advice := categoryAdvice(j.f.Code); advice != nil {

@@ -192,5 +192,8 @@ func waited(d time.Duration) report.Text {
 	if d < 2*time.Minute {
 		return report.T("%d s", int(d.Seconds()))
 	}
+	if d < time.Hour {
+		return report.T("%d min", int(d.Minutes()))
+	}
 	return report.T("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }

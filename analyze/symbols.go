@@ -16,7 +16,11 @@ func symbolState(m *kernel.Machine, stack []report.Frame) *report.Symbols {
 		return nil
 	}
 	if !m.Searched() {
-		return &report.Symbols{Note: report.T("No symbols were used: names end at the module, and callers are words found on the stack.")}
+		note := report.T("No symbols were used: names end at the module.")
+		if slices.ContainsFunc(stack, func(f report.Frame) bool { return f.Trust == report.TrustScan }) {
+			note = report.T("No symbols were used: names end at the module, and callers are words found on the stack.")
+		}
+		return &report.Symbols{Note: note}
 	}
 	s := &report.Symbols{Path: m.SymbolPath}
 	var sentences []report.Text

@@ -46,7 +46,7 @@ func TestJudge_WholeMemory(t *testing.T) {
 		{"a request with Windows says nothing", Facts{Code: 0x1e, Frames: inNT, Pending: []Pending{{Driver: "Ntfs.sys", Major: "IRP_MJ_READ"}}},
 			report.CauseUnknown, "ntoskrnl.exe", ""},
 		{"a hang", Facts{Code: 0xe2, Stuck: &Stuck{Requests: []Pending{{Driver: "vendor1.sys", Major: "IRP_MJ_READ", Process: "a.exe", Thread: 8, Waited: 5 * time.Minute}}}},
-			report.CauseRequested, "vendor1.sys", "recorded Thread 8 of a.exe has waited 0 h 5 min inside the kernel; its request (IRP_MJ_READ) is with vendor1.sys."},
+			report.CauseRequested, "vendor1.sys", "recorded Thread 8 of a.exe has waited 5 min inside the kernel; its request (IRP_MJ_READ) is with vendor1.sys."},
 		{"a lock", Facts{Code: 0xe2, Stuck: &Stuck{Locks: []Lock{{Address: 0xffff8000, Process: "System", Thread: 12, Waiters: 7, Driver: "vendor1.sys"}}}},
 			report.CauseRequested, "vendor1.sys", "at 0xffff8000: 7. Thread 12 of System has it."},
 		{"pool used up", Facts{Code: 0xe2, Stuck: &Stuck{Short: Shortage{Tag: "Vend", Drivers: []string{"vendor1.sys"}}}},
