@@ -16,7 +16,7 @@ func TestEvidence_WholeMemory(t *testing.T) {
 	}{
 		{"buffer-overflow", []string{"recorded The block in front of it", "has the tag Fult", "derived The tag Fult stands in the code of myfault.sys.", `the text "OOOO`}},
 		{"stack-trash", []string{`recorded The thread's pending request (IRP_MJ_DEVICE_CONTROL 0x8336000c) is with myfault.sys (device \Device\MyFault).`}},
-		{"hang-irp", []string{"of notmyfault64.exe has waited 0 h 5 min inside the kernel; its request (IRP_MJ_DEVICE_CONTROL 0x83360024) is with myfault.sys"}},
+		{"hang-irp", []string{"of notmyfault64.exe has waited 5 min inside the kernel; its request (IRP_MJ_DEVICE_CONTROL 0x83360024) is with myfault.sys"}},
 		{"leak-nonpaged", []string{"recorded Tag Leak holds the most of it", "derived That tag stands in the code of myfault.sys."}},
 		{"hang-dpc", []string{"recorded The deferred procedure (DPC) that the processor ran is myfault!HangDpcRoutine+0x0."}},
 		{"power-irp", []string{"recorded The drivers of the device, the top one first: labusb.sys, USBXHCI.SYS."}},
