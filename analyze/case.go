@@ -67,6 +67,10 @@ func distinct(reports []*report.Report) (list []*report.Report, notes []report.N
 			notes = append(notes, report.Note{Where: r.Dump.File, Text: report.T("This is a program's dump, not one of Windows: it is not part of the story.")})
 			continue
 		}
+		if r.Dump.Kind == "live" {
+			notes = append(notes, report.Note{Where: r.Dump.File, Text: report.T("Windows made this report and went on: it is no crash. %s", r.Verdict.Summary)})
+			continue
+		}
 		key := fmt.Sprint(crashedAt(r), r.Bugcheck.Code, r.Bugcheck.Parameters)
 		if other, ok := seen[key]; ok {
 			notes = append(notes, report.Note{Where: r.Dump.File, Text: report.T("This is of the same crash as %s, which is told once.", other)})

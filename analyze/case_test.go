@@ -140,8 +140,10 @@ func TestCases_TwiceAndPrograms(t *testing.T) {
 	program.Bugcheck = nil
 	again := dumpOn(0, 0xd1, kernelVerdict("a"))
 	again.Dump.File = "MEMORY.DMP"
-	cases := Cases([]*report.Report{dumpOn(0, 0xd1, kernelVerdict("a")), again, program}, nil)
-	if len(cases) != 1 || len(cases[0].Crashes) != 1 || len(cases[0].Notes) != 2 {
+	live := dumpOn(4, 0x141, kernelVerdict("b"))
+	live.Dump.Kind = "live"
+	cases := Cases([]*report.Report{dumpOn(0, 0xd1, kernelVerdict("a")), again, program, live}, nil)
+	if len(cases) != 1 || len(cases[0].Crashes) != 1 || len(cases[0].Notes) != 3 {
 		t.Errorf("got %+v", cases)
 	}
 }

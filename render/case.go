@@ -180,6 +180,9 @@ func CaseMarkdown(w io.Writer, c *report.Case, opts Options) error {
 	p.mdRow("Bucket", md(c.Verdict.Bucket))
 	p.markdownEvidence()
 	p.markdownSteps()
+	if c.Events != nil {
+		p.picture(c.Events.Incidents)
+	}
 	p.caseMarkdownCrashes(c)
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)

@@ -102,14 +102,7 @@ func (p *page) markdownEvents() {
 	p.mdHeading(p.say("Event log"))
 	p.line("| | |")
 	p.line("|---|---|")
-	for _, list := range []struct {
-		label  string
-		events []report.Event
-	}{{p.say("Before it"), in.Before}, {p.say("New"), in.Changed}, {p.say("Events"), in.Records}} {
-		for _, e := range list.events {
-			p.line(fmt.Sprintf("| %s | %s %s |", md(list.label), e.At.UTC().Format(secondsUTC), md(p.text(e.What))))
-		}
-	}
+	p.mdEvents(in)
 }
 
 func (p *page) markdownStack() {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,7 +46,12 @@ memory, disk or nothing in common is behind them, what changed in between.`,
 			if !slices.Contains(caseFormats, format) {
 				return fmt.Errorf("--format %q: the formats are %s", format, strings.Join(caseFormats, ", "))
 			}
-			return runCase(cmd, args, &out, &symbols, caseFlags{format: format, since: since, all: all})
+			files, _, err := expandAll(args, caseNames)
+			if err != nil {
+				return err
+			}
+			in := &caseInput{stdin: cmd.InOrStdin(), errs: cmd.ErrOrStderr()}
+			return runCase(cmd, in, files, &out, &symbols, caseFlags{format: format, since: since, all: all})
 		},
 	}
 	out.register(cmd)
@@ -64,16 +70,13 @@ type caseFlags struct {
 	all           bool
 }
 
-func runCase(cmd *cobra.Command, args []string, out *outputFlags, symbols *symbolFlags, flags caseFlags) error {
+// runCase reads files and tells their story.
+func runCase(cmd *cobra.Command, in *caseInput, files []string, out *outputFlags, symbols *symbolFlags, flags caseFlags) error {
 	lang, err := out.language()
 	if err != nil {
 		return err
 	}
 	from, err := parseSince(flags.since, now())
-	if err != nil {
-		return err
-	}
-	files, _, err := expandAll(args, caseNames)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func runCase(cmd *cobra.Command, args []string, out *outputFlags, symbols *symbo
 	if err != nil {
 		return err
 	}
-	in := &caseInput{finder: finder, stdin: cmd.InOrStdin(), errs: cmd.ErrOrStderr()}
+	in.finder = finder
 	for _, name := range files {
 		in.read(cmd.Context(), name)
 	}
@@ -104,10 +107,7 @@ func runCase(cmd *cobra.Command, args []string, out *outputFlags, symbols *symbo
 	if err := closeFile(); err != nil {
 		return failed(err)
 	}
-	if in.bad {
-		return &exitError{status: exitNoDump}
-	}
-	return nil
+	return in.end()
 }
 
 // caseInput is what was read for a case. Of each dump its report is kept, of each log the
@@ -119,6 +119,7 @@ type caseInput struct {
 	reports []*report.Report
 	logs    []*timeline.Log
 	bad     bool
+	denied  bool // a file may not be read by this user
 }
 
 // read takes a file, or what is of use in an archive.
@@ -142,7 +143,19 @@ func (in *caseInput) read(ctx context.Context, name string) {
 
 func (in *caseInput) complain(name string, err error) {
 	in.bad = true
+	in.denied = in.denied || errors.Is(err, fs.ErrPermission)
 	fmt.Fprintf(in.errs, "bugcheck: %s: %v\n", render.Printable(name), render.Printable(err.Error()))
+}
+
+// end is the exit status, with a last word where rights were missing.
+func (in *caseInput) end() error {
+	if in.denied {
+		fmt.Fprintln(in.errs, "bugcheck: what may not be read: try again from a command prompt that was started as administrator")
+	}
+	if in.bad {
+		return &exitError{status: exitNoDump}
+	}
+	return nil
 }
 
 // ofUse tells dumps, event logs and error reports by their first bytes.
@@ -246,8 +259,8 @@ func runCompare(cmd *cobra.Command, args []string, out *outputFlags, symbols *sy
 			in.complain(name, fmt.Errorf("%d dumps are in it; one is wanted", n))
 		}
 	}
-	if in.bad {
-		return &exitError{status: exitNoDump}
+	if err := in.end(); err != nil {
+		return err
 	}
 	c := analyze.Compare(in.reports[0], in.reports[1])
 	if asJSON {

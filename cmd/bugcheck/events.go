@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,21 +37,21 @@ wrong before it and what was new. Several files of one machine are read as one.`
   bugcheck events --format json System.evtx | jq .incidents`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return fmt.Errorf("--format %q: the formats are text, json", format)
+			if !slices.Contains(caseFormats, format) {
+				return fmt.Errorf("--format %q: the formats are %s", format, strings.Join(caseFormats, ", "))
 			}
 			from, err := parseSince(since, now())
 			if err != nil {
 				return err
 			}
-			return runEvents(cmd, args, &out, from, format == "json", all)
+			return runEvents(cmd, args, &out, from, format, all)
 		},
 	}
 	out.register(cmd)
-	cmd.Flags().StringVar(&format, "format", "text", "output: text, json")
+	cmd.Flags().StringVar(&format, "format", "text", "output: "+strings.Join(caseFormats, ", "))
 	cmd.Flags().StringVar(&since, "since", "", "only crashes from then on: 2026-03-01, or 30d before now")
 	cmd.Flags().BoolVar(&all, "all", false, "show every event and every start")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(caseFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -74,7 +76,7 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 	return now.Add(-time.Duration(n) * unit), nil
 }
 
-func runEvents(cmd *cobra.Command, args []string, out *outputFlags, since time.Time, asJSON, all bool) error {
+func runEvents(cmd *cobra.Command, args []string, out *outputFlags, since time.Time, format string, all bool) error {
 	lang, err := out.language()
 	if err != nil {
 		return err
@@ -96,7 +98,7 @@ func runEvents(cmd *cobra.Command, args []string, out *outputFlags, since time.T
 	if len(logs) > 0 {
 		e := timeline.Tell(logs, nil, timeline.Options{Since: since, Lang: lang})
 		e.Tool = report.Tool{Name: "bugcheck", Version: version}
-		if err := writeEvents(w, e, render.Options{Lang: lang, Color: color, All: all}, asJSON); err != nil {
+		if err := writeEvents(w, e, render.Options{Lang: lang, Color: color, All: all}, format); err != nil {
 			return failed(err)
 		}
 	}
@@ -132,9 +134,12 @@ func readLogs(name string, stdin io.Reader) ([]*timeline.Log, error) {
 	return logs, cmp.Or(err, failure)
 }
 
-func writeEvents(w io.Writer, e *report.Events, opts render.Options, asJSON bool) error {
-	if !asJSON {
+func writeEvents(w io.Writer, e *report.Events, opts render.Options, format string) error {
+	switch format {
+	case "text":
 		return render.Events(w, e, opts)
+	case "markdown":
+		return render.EventsMarkdown(w, e, opts)
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -71,11 +71,16 @@ func root() *cobra.Command {
 		Use:   "bugcheck",
 		Short: "Say why Windows crashed, from a crash dump, on any machine",
 		Long: `bugcheck opens Windows crash dumps on Linux, macOS and Windows and says which
-driver (or memory, disk, firmware) made Windows stop, with the evidence.`,
+driver (or memory, disk, firmware) made Windows stop, with the evidence.
+
+On Windows, without a command, it looks for the dumps and event logs of the
+machine that it runs on, and tells their story.`,
 		Example: `  bugcheck analyze MEMORY.DMP              why did this machine crash?
   bugcheck analyze C:\Windows\Minidump     all dumps of a folder, and a summary
   bugcheck explain 0xD1                    what does this stop code mean?
   bugcheck demo                            see it at work without a dump`,
+		Args:          cobra.NoArgs,
+		RunE:          runHere,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
