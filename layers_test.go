@@ -28,6 +28,7 @@ var layers = map[string]int{
 	"internal/cab":         1,
 	"internal/damage":      1,
 	"internal/evtx":        1,
+	"internal/msinfo":      1,
 	"internal/memtest":     2,
 	"dump":                 2,
 	"pe":                   2,

@@ -55,10 +55,16 @@ func (p *page) caseOverview(c *report.Case) {
 	p.row("Cause", p.cause())
 	p.row("Crashes", p.caseSpan(c))
 	p.row("Machine", machineLine(c.Machine))
+	for _, f := range c.Machine.Info {
+		p.block("    "+pad(p.say(f.Name), p.labelWidth()-4), "", f.Value)
+	}
 	if c.Verdict.Bucket != "" {
 		p.row("Bucket", strings.TrimSpace(c.Verdict.Bucket+" "+c.Verdict.BucketHash))
 	}
 }
+
+// infoNames are the lines of System Information that a case shows.
+var infoNames = []string{"Windows", "Version", "Manufacturer", "Model", "Processor", "Firmware", "Mainboard", "Memory", "Page file", "Virtualization-based security"}
 
 // caseSpan is how many crashes there were, from when to when, how often.
 func (p *page) caseSpan(c *report.Case) string {

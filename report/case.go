@@ -26,6 +26,13 @@ type CaseMachine struct {
 	Processors   uint32 `json:"processors,omitempty"`
 	Manufacturer string `json:"manufacturer,omitempty"`
 	Model        string `json:"model,omitempty"`
+	Info         []Fact `json:"info,omitempty"` // of a saved System Information (.nfo)
+}
+
+// Fact is a name with its value.
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // CaseCrash is one crash of a case: its dump, or what the event log alone has of it.

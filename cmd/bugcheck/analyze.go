@@ -126,7 +126,7 @@ func expand(args []string) (files []string, several bool, err error) {
 }
 
 // caseNames are the endings of what a case takes from a folder.
-var caseNames = append([]string{".evtx", ".wer", ".cab"}, dumpNames...)
+var caseNames = append([]string{".evtx", ".wer", ".nfo", ".cab"}, dumpNames...)
 
 // expandAll is expand for files with other endings.
 func expandAll(args, endings []string) (files []string, several bool, err error) {

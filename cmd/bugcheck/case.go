@@ -19,6 +19,7 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/archive"
 	"bugcheck/internal/evtx"
+	"bugcheck/internal/msinfo"
 	"bugcheck/kernel"
 	"bugcheck/render"
 	"bugcheck/report"
@@ -35,7 +36,7 @@ func caseCommand() *cobra.Command {
 		Use:   "case FOLDER|FILE…",
 		Short: "Make one story of a machine's dumps and event logs",
 		Long: `Case takes all dumps of a machine, its event logs (.evtx), error reports
-(Report.wer), and the archives that people send (.zip, .cab, .7z, with such files
+(Report.wer), System Information (.nfo), and the archives that people send (.zip, .cab, .7z, with such files
 anywhere inside), and tells one story: each crash once, whether one driver,
 memory, disk or nothing in common is behind them, what changed in between.`,
 		Example: `  bugcheck case C:\Windows\Minidump C:\Windows\System32\winevt\Logs\System.evtx
@@ -101,6 +102,9 @@ func runCase(cmd *cobra.Command, in *caseInput, files []string, out *outputFlags
 		events = timeline.Tell(in.logs, in.reports, timeline.Options{Since: from, Lang: lang})
 	}
 	cases := analyze.Cases(in.reports, events)
+	if len(cases) == 1 { // of several machines nobody can say whose it is
+		cases[0].Machine.Info = in.info
+	}
 	if err := writeCases(w, cases, flags.format, render.Options{Lang: lang, Color: color, All: flags.all}); err != nil {
 		return failed(err)
 	}
@@ -118,6 +122,7 @@ type caseInput struct {
 	errs    io.Writer
 	reports []*report.Report
 	logs    []*timeline.Log
+	info    []report.Fact // of System Information
 	bad     bool
 	denied  bool // a file may not be read by this user
 }
@@ -158,9 +163,9 @@ func (in *caseInput) end() error {
 	return nil
 }
 
-// ofUse tells dumps, event logs and error reports by their first bytes.
+// ofUse tells dumps, event logs, error reports and System Information by their first bytes.
 func ofUse(head []byte) bool {
-	return bytes.HasPrefix(head, []byte("PAGEDU")) || bytes.HasPrefix(head, []byte("MDMP")) || evtx.Detect(head) || timeline.DetectReport(head)
+	return bytes.HasPrefix(head, []byte("PAGEDU")) || bytes.HasPrefix(head, []byte("MDMP")) || evtx.Detect(head) || timeline.DetectReport(head) || msinfo.Detect(head)
 }
 
 func (in *caseInput) take(ctx context.Context, f archive.File) error {
@@ -181,12 +186,27 @@ func (in *caseInput) take(ctx context.Context, f archive.File) error {
 		}
 		return err
 	}
+	if msinfo.Detect(head) {
+		return in.takeInfo(f)
+	}
 	d, err := dump.Open(f, f.Size)
 	if err != nil {
 		return err
 	}
 	in.reports = append(in.reports, analyze.Report(kernel.OpenWith(ctx, d, in.finder), base, version))
 	return nil
+}
+
+// takeInfo reads System Information; XML of other kinds is none of ours.
+func (in *caseInput) takeInfo(f archive.File) error {
+	list, err := msinfo.Read(f, f.Size)
+	if errors.Is(err, msinfo.ErrFormat) && !strings.EqualFold(filepath.Ext(f.Name), ".nfo") {
+		return nil
+	}
+	for _, i := range list {
+		in.info = append(in.info, report.Fact(i))
+	}
+	return err
 }
 
 func writeCases(w io.Writer, cases []report.Case, format string, opts render.Options) error {
