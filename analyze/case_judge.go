@@ -31,6 +31,9 @@ func (k *caseStory) judge() {
 			break
 		}
 	}
+	if lost := len(k.Crashes) - len(k.reports); lost > 0 && len(k.reports) > 0 {
+		k.evidence(report.Recorded, report.T("event log"), report.T("%d more crashes left no dump that was given: who did those is not known.", lost))
+	}
 	k.eventEvidence()
 	k.changeEvidence()
 }
@@ -157,7 +160,7 @@ func (k *caseStory) sameDriver() bool {
 	if !crashTools[strings.ToLower(b.image)] {
 		steps = append(steps, verifierStep(b.image))
 	}
-	summary := report.T("%s crashes this machine again and again: %d of %d crashes.", b.image, b.all(), len(k.reports))
+	summary := report.T("%s crashes this machine again and again: %d of %d crashes.", b.image, b.all(), len(k.Crashes))
 	if confidence == report.Low {
 		summary = report.T("%s is a suspect in %d of %d crashes: look at it first.", b.image, b.all(), len(k.reports))
 	}

@@ -14,6 +14,10 @@ var releases = map[string]int{"2012R2": 9600, "2019": 17763, "2025": 26100}
 // Releases are the names that Events takes.
 func Releases() []string { return []string{"2012R2", "2019", "2025"} }
 
+func unknownRelease(name string) error {
+	return fmt.Errorf("lab: no release %q: they are %v", name, Releases())
+}
+
 // Events returns the System log that Windows would have left around the crash: the days
 // before it, the crash as the next start tells it, a day after. release is a name of
 // Releases; "" is the crashed machine's own build.
@@ -22,7 +26,7 @@ func (c *Crash) Events(release string) ([]byte, error) {
 	if release != "" {
 		var ok bool
 		if build, ok = releases[release]; !ok {
-			return nil, fmt.Errorf("lab: no release %q: they are %v", release, Releases())
+			return nil, unknownRelease(release)
 		}
 	}
 	m := &eventlog.Machine{Build: build, Computer: "LAB-SRV1", Zone: 9 * time.Hour}

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"bugcheck/lab/code"
 )
@@ -260,8 +261,13 @@ func (g *stage) index(function string) int {
 type Options struct {
 	Arch   string // "x64" or "arm64"
 	Build  int
-	Memory uint64 // bytes; 0: 4 GiB
+	Memory uint64        // bytes; 0: 4 GiB
+	Time   time.Time     // of the crash; zero: 2026-03-14 09:26:53
+	Uptime time.Duration // 0: 72 minutes and some, seconds where Windows did not get further
 }
+
+// startFails is how long a machine is up that does not find the disk it starts from.
+const startFails = 9 * time.Second
 
 // Play lets an invented machine crash.
 func Play(kind string, o Options) (*Crash, error) {
@@ -272,7 +278,10 @@ func Play(kind string, o Options) (*Crash, error) {
 	if !ok {
 		return nil, fmt.Errorf("the lab plays no %q", kind)
 	}
-	plan := Plan{Arch: o.Arch, Build: o.Build, Memory: o.Memory}
+	plan := Plan{Arch: o.Arch, Build: o.Build, Memory: o.Memory, Time: o.Time, Uptime: o.Uptime}
+	if kind == bootDevice && o.Uptime == 0 {
+		plan.Uptime = startFails
+	}
 	s, err := plan.System()
 	if err != nil {
 		return nil, err

@@ -21,19 +21,32 @@ func (s *story) reportsOfWER() {
 		if !strings.EqualFold(w.name, "BlueScreen") {
 			continue
 		}
-		for n, c := range s.crashes {
-			in := &s.out.Incidents[n]
-			if c.stop == nil || in.Bucket != "" || !same(*c.stop, w.stop) {
-				continue
-			}
-			in.Records = append(in.Records, *r.said)
-			in.Bucket = w.bucket
-			if in.ReportID == "" {
-				in.ReportID = w.id
-			}
-			break
+		n := s.reported(r, w.stop)
+		if n < 0 {
+			continue
+		}
+		in := &s.out.Incidents[n]
+		in.Records = append(in.Records, *r.said)
+		in.Bucket = w.bucket
+		if in.ReportID == "" {
+			in.ReportID = w.id
 		}
 	}
+}
+
+// reported is the crash that a report is of: the last one with its stop code and
+// parameters that Windows had restarted from by then.
+func (s *story) reported(r *record, p stop) int {
+	best := -1
+	for n, c := range s.crashes {
+		if c.stop == nil || s.out.Incidents[n].Bucket != "" || !same(*c.stop, p) {
+			continue
+		}
+		if early := c.RestartedAt != nil && !r.Time.IsZero() && r.Time.Before(c.RestartedAt.Add(-slack)); best < 0 || !early {
+			best = n
+		}
+	}
+	return best
 }
 
 // same compares stop codes and parameters; some events write a code without the bit that

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -22,7 +23,7 @@ func labCommand() *cobra.Command {
 invented but exact, and writes the dump that Windows would have left. Nothing is
 crashed and nothing is read from this machine.`,
 	}
-	cmd.AddCommand(labListCommand(), labMakeCommand(), labExerciseCommand())
+	cmd.AddCommand(labListCommand(), labMakeCommand(), labWeekCommand(), labExerciseCommand())
 	return cmd
 }
 
@@ -147,6 +148,56 @@ func runLabMake(kind string, f *labFlags) error {
 		return failed(err)
 	}
 	return nil
+}
+
+func labWeekCommand() *cobra.Command {
+	var release, truth string
+	cmd := &cobra.Command{
+		Use:   "week DIR",
+		Short: "Write the dumps and event logs of an invented server's bad week",
+		Long: `Week writes a folder as support people get it: three crashes of two causes, one
+without a dump, event logs of which one was archived, a clock that was set.
+bugcheck case DIR tells its story; --truth writes what that must say.`,
+		Example: "  bugcheck lab week incident && bugcheck case incident",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			w, err := lab.PlayWeek(release)
+			if err != nil {
+				return err
+			}
+			if err := writeWeek(w, args[0], truth); err != nil {
+				return failed(err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&release, "release", "2025", "release of Windows Server that writes the logs: "+strings.Join(lab.Releases(), ", "))
+	cmd.Flags().StringVar(&truth, "truth", "", "write what the story must say to `FILE`")
+	return cmd
+}
+
+func writeWeek(w *lab.Week, dir, truth string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for i, c := range w.Crashes {
+		if err := writeDump(c, filepath.Join(dir, w.Dumps[i]), "small"); err != nil {
+			return err
+		}
+	}
+	for name, b := range w.Logs {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			return err
+		}
+	}
+	if truth == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(w.Truth, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(truth, append(b, '\n'), 0o644)
 }
 
 // writeEventLog writes the event log of a crash to a file.

@@ -6,6 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"bugcheck/analyze"
+	"bugcheck/dump"
+	"bugcheck/kernel"
 	"bugcheck/lab"
 	"bugcheck/lab/eventlog"
 	"bugcheck/report"
@@ -108,4 +113,68 @@ func dumpReport(file string, s eventlog.Stop, at time.Time) *report.Report {
 		r.Bugcheck.Parameters = append(r.Bugcheck.Parameters, report.Parameter{Value: report.Hex(p)})
 	}
 	return r
+}
+
+// TestWeek: what the lab's bad week says in its truth is what the case tells of its files.
+func TestWeek(t *testing.T) {
+	for _, release := range lab.Releases() {
+		w, err := lab.PlayWeek(release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reports []*report.Report
+		for i, c := range w.Crashes {
+			file := &File{}
+			if err := c.Write(file, "small"); err != nil {
+				t.Fatal(err)
+			}
+			f, err := dump.Open(file, file.Size())
+			if err != nil {
+				t.Fatal(err)
+			}
+			reports = append(reports, analyze.Report(kernel.Open(f), w.Dumps[i], "test"))
+		}
+		var logs []*timeline.Log
+		for name, b := range w.Logs {
+			logs = append(logs, readLog(t, name, b))
+		}
+		events := timeline.Tell(logs, reports, timeline.Options{Lang: win.English})
+		cases := analyze.Cases(reports, events)
+		if len(cases) != 1 || cases[0].Verdict.Cause != w.Truth.Verdict.Cause || cases[0].Verdict.Image != w.Truth.Verdict.Image {
+			t.Fatalf("%s: %d cases, %+v", release, len(cases), cases[0].Verdict)
+		}
+		if len(cases[0].Crashes) != len(w.Truth.Incidents) {
+			t.Errorf("%s: %d crashes, want %d", release, len(cases[0].Crashes), len(w.Truth.Incidents))
+		}
+		if b := events.Incidents; b[0].Bucket != "" || b[2].Bucket == "" {
+			t.Errorf("%s: the report of the third crash is given to another: %q, %q", release, b[0].Bucket, b[2].Bucket)
+		}
+		if d := cmp.Diff(w.Truth.Incidents, incidents(events)); d != "" {
+			t.Errorf("%s: incidents (-truth +told):\n%s", release, d)
+		}
+	}
+}
+
+// incidents are those of events in the truth's shape. Of what was new only services count:
+// a truth names no more.
+func incidents(e *report.Events) (list []lab.WeekIncident) {
+	for i, in := range e.Incidents {
+		w := lab.WeekIncident{At: *in.At, Kind: in.Kind, Bugcheck: lab.TruthBugcheck{Code: in.Bugcheck.Code.String()}}
+		for _, p := range in.Bugcheck.Parameters {
+			w.Bugcheck.Parameters = append(w.Bugcheck.Parameters, p.Value.String())
+		}
+		if len(in.Dumps) > 0 {
+			w.Dump = in.Dumps[0].File
+		}
+		for _, v := range in.Before {
+			w.Before = append(w.Before, v.Provider)
+		}
+		for _, v := range in.Changed {
+			if i == 0 { // within two weeks the driver is new to the later crashes too
+				w.Changed = append(w.Changed, v.Provider)
+			}
+		}
+		list = append(list, w)
+	}
+	return list
 }

@@ -112,6 +112,11 @@ func (m *Machine) Device(t time.Time, driver string, id uint16, device string) {
 	m.old(t, driver, id, 3, make([]byte, 40), device)
 }
 
+// Display logs that a display driver stopped answering and was restarted.
+func (m *Machine) Display(t time.Time, driver string) {
+	m.old(t, "Display", 4101, 3, nil, driver, "")
+}
+
 // SetClock logs that the clock was set.
 func (m *Machine) SetClock(from, to time.Time) {
 	m.Log(to, "Microsoft-Windows-Kernel-General", kernelGeneral, 1, 4, Value{"NewTime", to}, Value{"OldTime", from}, Value{"Reason", uint32(1)})
