@@ -1,0 +1,66 @@
+package windbglog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"strings"
+	"unicode/utf16"
+)
+
+// lines yields the lines of a text without what transport added to them: byte
+// order marks, UTF-16, carriage returns, marks of quoting, indentation, fences of
+// Markdown. Lines longer than any of the debugger's are cut.
+func lines(b []byte) iter.Seq[string] {
+	b = utf8Of(b)
+	return func(yield func(string) bool) {
+		for len(b) > 0 {
+			line, rest, _ := bytes.Cut(b, []byte("\n"))
+			b = rest
+			if len(line) > maxLine {
+				line = line[:maxLine]
+			}
+			if !yield(unquote(string(line))) {
+				return
+			}
+		}
+	}
+}
+
+// unquote drops the marks that mail and forums put before a line. A frame may
+// begin with them too in nobody's log.
+func unquote(s string) string {
+	s = strings.TrimRight(s, "\r \t")
+	for {
+		t := strings.TrimLeft(s, " \t\u00a0")
+		t = strings.TrimPrefix(t, ">")
+		if t == s {
+			return s
+		}
+		s = t
+	}
+}
+
+// utf8Of decodes UTF-16, by its byte order mark or by the zeros that ASCII has
+// in it: the debugger's .logopen /u writes such files.
+func utf8Of(b []byte) []byte {
+	switch {
+	case bytes.HasPrefix(b, []byte("\xef\xbb\xbf")):
+		return b[3:]
+	case bytes.HasPrefix(b, []byte("\xff\xfe")):
+		return utf16Of(b[2:], binary.LittleEndian)
+	case bytes.HasPrefix(b, []byte("\xfe\xff")):
+		return utf16Of(b[2:], binary.BigEndian)
+	case len(b) >= 8 && b[1] == 0 && b[3] == 0 && b[5] == 0 && b[0] != 0 && b[2] != 0:
+		return utf16Of(b, binary.LittleEndian)
+	}
+	return b
+}
+
+func utf16Of(b []byte, order binary.ByteOrder) []byte {
+	units := make([]uint16, len(b)/2)
+	for i := range units {
+		units[i] = order.Uint16(b[2*i:])
+	}
+	return []byte(string(utf16.Decode(units)))
+}
