@@ -176,7 +176,7 @@ func TestClasses(t *testing.T) {
 		{Facts{Code: 0x50, Parameters: [4]uint64{1, 2}}, "AV_W_(null)"},
 		{Facts{Code: 0x50, Parameters: [4]uint64{1, 1}, Build: 7601}, "AV_W_(null)"},
 		{Facts{Code: 0x3b, Exception: av}, "AV"},
-		{Facts{Code: 0x3b, Exception: &Exception{Code: 0xc000001d}}, "0x3B_c000001d"},
+		{Facts{Code: 0x3b, Exception: &Exception{Code: 0xc000001d}}, "0x3B_C000001D"},
 		{Facts{Code: 0x7e, Exception: &Exception{Code: 0x80000003}}, "0x7E_80000003"},
 		{Facts{Code: 0x1e, Exception: av}, "AV_R"},
 		{Facts{Code: 0x139, Parameters: [4]uint64{3}}, "0x139_3_CORRUPT_LIST_ENTRY"},

@@ -28,7 +28,7 @@ func LogFacts(l *windbglog.Log) Facts {
 	f.Exception = logException(l, &f)
 	f.Frames = logFrames(l, &f)
 	f.Context = logContext(&f)
-	for i, p := range f.Parameters {
+	for i, p := range f.Parameters[:min(len(l.Arguments), 4)] {
 		f.Places[i] = logPlace(l, &f, p)
 	}
 	f.Images = logImages(l)
@@ -81,14 +81,15 @@ func (x *Exception) orNone() *Exception {
 	return x
 }
 
-// logFrames are the frames that belong to the kernel. The one at the fault is
+// logFrames are the frames that belong to the kernel; for CRITICAL_PROCESS_DIED all,
+// since a program ended. The one at the fault is
 // known by its address, or stands right below the entry of the trap.
 func logFrames(l *windbglog.Log, f *Facts) []Frame {
 	var frames []Frame
 	atFault, below := false, false
 	for i, fr := range l.Frames {
 		address := narrow(fr.Address, l.Arch)
-		if address != 0 && classify(address, dump.Arch(l.Arch)) == PlaceUser && i > 0 {
+		if address != 0 && classify(address, dump.Arch(l.Arch)) == PlaceUser && i > 0 && f.Code != 0xef {
 			break
 		}
 		out := Frame{Image: logImage(l, fr.Module), Module: fr.Module, Symbol: logSymbol(fr), Offset: fr.Offset, Trust: report.TrustUnwind}

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"slices"
 	"strings"
 
 	"bugcheck/report"
@@ -28,10 +29,22 @@ func LogReport(l *windbglog.Log, file string, size int64, version string) *repor
 		r.Process = &report.Process{Name: win.Clean(l.Process), Trust: report.Recorded}
 	}
 	r.Debugger = debugger(l, &f, &r.Verdict)
+	onlyKnown(r, len(l.Arguments))
+	r.Verdict.NextSteps = slices.DeleteFunc(r.Verdict.NextSteps, isKeepDump) // there is none
 	ask := report.T("Analyse the dump itself, if it is still there (C:\\Windows\\Minidump or C:\\Windows\\MEMORY.DMP on the machine that crashed): it holds far more than this log.")
 	r.Verdict.NextSteps = append([]report.Text{ask}, r.Verdict.NextSteps...)
 	r.Verdict.NextSteps = r.Verdict.NextSteps[:min(len(r.Verdict.NextSteps), maxSteps)]
 	return r
+}
+
+// onlyKnown drops the parameters that a log does not hold, and what the rules say of
+// them: they are zero for Judge, which is not what the crash had.
+func onlyKnown(r *report.Report, known int) {
+	r.Bugcheck.Parameters = r.Bugcheck.Parameters[:min(known, len(r.Bugcheck.Parameters))]
+	r.Verdict.Evidence = slices.DeleteFunc(r.Verdict.Evidence, func(e report.Evidence) bool {
+		source := e.Source.String()
+		return strings.HasPrefix(source, "parameter") && strings.ContainsAny(source, "1234"[min(known, 4):])
+	})
 }
 
 func logSystem(l *windbglog.Log) *report.System {
@@ -42,6 +55,9 @@ func logSystem(l *windbglog.Log) *report.System {
 	}
 	if l.Build != 0 {
 		s.Version = win.VersionNumber(l.Build)
+	}
+	if l.Build != 0 && l.ProductType != 0 {
+		s.Name, s.Product = win.ReleaseName(l.Build, l.ProductType, false), win.ProductWord(l.ProductType)
 	}
 	if l.Uptime > 0 {
 		seconds := int64(l.Uptime.Seconds())
@@ -70,24 +86,24 @@ func logStack(l *windbglog.Log, f *Facts) []report.Frame {
 
 // logNotes say what a log is worth, and what is odd about this one.
 func logNotes(l *windbglog.Log) []report.Note {
-	note := func(text report.Text) report.Note { return report.Note{Where: "debugger's log", Text: text} }
-	notes := []report.Note{note(report.T("This is the text of a debugger, not a dump: only what it prints is known. The callers are those that the debugger found; nothing of them could be checked."))}
+	c := &collection{}
+	c.note("debugger's log", report.T("This is the text of a debugger, not a dump: only what it prints is known. The callers are those that the debugger found; nothing of them could be checked."))
 	if l.Cut {
-		notes = append(notes, note(report.T("The log ends before its last line: a part of it is missing.")))
+		c.note("debugger's log", report.T("The log ends before its last line: a part of it is missing."))
 	}
 	if len(l.Arguments) < 4 {
-		notes = append(notes, note(report.T("It holds %d of the stop code's 4 parameters; the others are shown as 0.", len(l.Arguments))))
+		c.note("debugger's log", report.T("It holds %d of the stop code's 4 parameters; what the others would tell is missing.", len(l.Arguments)))
 	}
 	if len(l.Frames) == 0 {
-		notes = append(notes, note(report.T("It holds no stack, so nothing can be said of who called whom.")))
+		c.note("debugger's log", report.T("It holds no stack, so nothing can be said of who called whom."))
 	}
 	if l.Doubt >= 0 && l.Doubt < len(l.Frames) {
-		notes = append(notes, note(report.T("From frame %d on the debugger itself warned that its stack may be wrong.", l.Doubt)))
+		c.note("debugger's log", report.T("From frame %d on the debugger itself warned that its stack may be wrong.", l.Doubt))
 	}
 	if b, h := l.Said.Bucket, l.Said.Hash; b != "" && h != "" && !strings.EqualFold(BucketHash("km", b), h) {
-		notes = append(notes, note(report.T("Its failure hash %s is not that of its failure bucket, which is %s: one of them was changed, cut or copied from another crash.", win.Clean(h), BucketHash("km", b))))
+		c.note("debugger's log", report.T("Its failure hash %s is not that of its failure bucket, which is %s: one of them was changed, cut or copied from another crash.", win.Clean(h), BucketHash("km", b)))
 	}
-	return notes
+	return c.notes
 }
 
 // debugger is what the debugger concluded, and why we differ where we do.
@@ -100,4 +116,9 @@ func debugger(l *windbglog.Log, f *Facts, v *report.Verdict) *report.Debugger {
 		Image: win.Clean(s.Image), Module: win.Clean(s.Module), Symbol: win.Clean(s.Symbol),
 		Bucket: win.Clean(s.Bucket), BucketHash: win.Clean(s.Hash), Difference: differences[Difference(l, f, v)],
 	}
+}
+
+// isKeepDump reports the step that asks to keep the dump.
+func isKeepDump(step report.Text) bool {
+	return step.String() == keepDumpStep(&judgement{f: &Facts{}}).String()
 }

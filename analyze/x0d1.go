@@ -65,12 +65,22 @@ func (j *judgement) describeTarget(addr uint64, p Place, source report.Text) {
 	}
 }
 
+// classAccess: code that was not in memory has a class of its own, and so has a
+// fault while interrupts were disabled, which Windows reports as IRQL 0xff (1 and 2
+// published cases).
 func classAccess(f *Facts) string {
-	if accessBits(f.Parameters[2]) == "execute" && f.Places[3].Kind != PlaceUnloaded {
+	switch {
+	case accessBits(f.Parameters[2]) == "execute" && f.Places[3].Kind != PlaceUnloaded:
 		return verified(f, "AV_CODE_AV_PAGED_IP")
+	case f.Parameters[1] == interruptsDisabled:
+		return verified(f, "DISABLED_INTERRUPT_FAULT")
 	}
 	return verified(f, "AV")
 }
+
+// interruptsDisabled stands as the IRQL of a fault while the processor took no
+// interrupts.
+const interruptsDisabled = 0xff
 
 func happenedAccess(f *Facts) report.Text {
 	if f.Places[0].Kind == PlaceNull {

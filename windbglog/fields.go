@@ -23,6 +23,7 @@ var (
 	kernel    = regexp.MustCompile(`^Windows .*Kernel Version (\d{4,5})\b.* Free (x64|ARM 64-bit|x86 compatible)`)
 	uptime    = regexp.MustCompile(`^System Uptime: (\d{1,4}) days? (\d{1,2}):(\d{2}):(\d{2})`)
 	session   = regexp.MustCompile(`^Debug session time: \w{3} (\w{3}) +(\d{1,2} \d{2}:\d{2}:\d{2})\.\d+ (\d{4}) \(UTC ([+-]) (\d{1,2}:\d{2})\)`)
+	product   = regexp.MustCompile(`^Product: (WinNt|LanManNt|Server)\b`)
 	caused    = regexp.MustCompile(`^Probably caused by : *(\S+)(?: \( *(\S+) *\))?`)
 	named     = regexp.MustCompile(`^([\w.]+)(?:!(.+?))?(?:\+(?:0x)?([0-9a-f]+))?:?$`)
 	disasm    = regexp.MustCompile("^([0-9a-f`]{8,17}) (?:[0-9a-f]{2,32}|\\?\\?) ")
@@ -166,6 +167,10 @@ func (p *parser) machine(line string) bool {
 		}
 		return true
 	}
+	if m := product.FindStringSubmatch(line); m != nil {
+		l.ProductType = map[string]uint32{"WinNt": 1, "LanManNt": 2, "Server": 3}[m[1]]
+		return true
+	}
 	for _, prefix := range []string{"Built by: ", "Edition build lab: "} {
 		if v, ok := strings.CutPrefix(line, prefix); ok {
 			l.Lab = v
@@ -239,6 +244,10 @@ func (p *parser) field(name, v string) {
 func (p *parser) aboutMachine(name, v string) {
 	l := &p.log
 	switch name {
+	case "PRODUCT_TYPE":
+		if l.ProductType == 0 && len(v) == 1 && v >= "1" && v <= "3" {
+			l.ProductType = uint32(v[0] - '0')
+		}
 	case "CPU_VENDOR":
 		l.Vendor = v
 	case "OS_VERSION":

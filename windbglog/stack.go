@@ -15,6 +15,7 @@ var (
 	frameWords  = regexp.MustCompile("^([0-9a-f]{8}) ([0-9a-f]{8}) [0-9a-f]{8} [0-9a-f]{8} [0-9a-f]{8} (.+)$")
 	frameShort  = regexp.MustCompile("^(?:[0-9a-f]{2,3} )?([0-9a-f`]{8,17}) +([0-9a-f`]{8,17}|\\(Inline Function\\)|--------`--------)(?: *:)? +(\\S.*)$")
 	frameSite   = regexp.MustCompile(`^(?:#?[0-9a-f]{1,3}:? |\.\.\. )?(\S+?!.+|[\w.]+\+0x[0-9a-f]+)$`)
+	frameCut    = regexp.MustCompile("^([0-9a-f`]{8,17}) +([0-9a-f`]{8,17})(?: *:)?(?: +[0-9a-f`]{8,17}){3,4} *:?$")
 	sourceLine  = regexp.MustCompile(` \[[^\]]* @ \d+\]\s*$`)
 	callSite    = regexp.MustCompile(`^([\w.]+)\+0x([0-9a-f]+)$`)
 	moduleName  = regexp.MustCompile(`^[\w.]+$`)
@@ -40,10 +41,10 @@ func frame(line string) (f Frame, next uint64, inline, ok bool) {
 func site(s string) (f Frame, ok bool) {
 	s = strings.TrimSpace(sourceLine.ReplaceAllString(s, ""))
 	if module, function, found := strings.Cut(s, "!"); found && moduleName.MatchString(module) && function != "" {
-		f.Module, f.Symbol = module, function
+		f.Module, f.Symbol = module, strings.TrimSpace(function)
 		if i := strings.LastIndex(function, "+0x"); i > 0 {
 			if v, err := strconv.ParseUint(function[i+3:], 16, 64); err == nil {
-				f.Symbol, f.Offset = function[:i], v
+				f.Symbol, f.Offset = strings.TrimSpace(function[:i]), v
 			}
 		}
 		return f, true
@@ -61,10 +62,22 @@ func site(s string) (f Frame, ok bool) {
 // stackLine takes a line inside STACK_TEXT. The address of a frame is the return
 // address of the line above it; functions that were inlined are left out.
 func (p *parser) stackLine(line string) {
+	if m := frameCut.FindStringSubmatch(line); m != nil {
+		p.cut = m // its call site was wrapped to the next line
+		return
+	}
 	f, next, inline, ok := frame(line)
 	if !ok || inline || len(p.log.Frames) >= maxFrames {
 		return
 	}
+	if p.cut != nil && f.StackPointer == 0 {
+		f.StackPointer, next = hex(p.cut[1]), hex(p.cut[2])
+	}
+	p.cut = nil
+	if f.StackPointer == 0 && p.addressed {
+		return // prose behind the stack that looks like a call site
+	}
+	p.addressed = p.addressed || f.StackPointer != 0
 	if f.Address == 0 {
 		f.Address = p.returns
 	}
@@ -74,7 +87,7 @@ func (p *parser) stackLine(line string) {
 
 // warning handles the debugger's own doubt about the frames that follow.
 func (p *parser) warning(line string) bool {
-	if !p.stack || !strings.Contains(line, "Following frames may be wrong") {
+	if !p.stack || !strings.Contains(line, "Stack unwind information not available") {
 		return false
 	}
 	if p.log.Doubt < 0 {

@@ -8,11 +8,10 @@ import (
 	"unicode/utf16"
 )
 
-// lines yields the lines of a text without what transport added to them: byte
-// order marks, UTF-16, carriage returns, marks of quoting, indentation, fences of
-// Markdown. Lines longer than any of the debugger's are cut.
+// lines yields the lines of a text without what transport added to them: carriage
+// returns, marks of quoting, indentation. Lines longer than any of the debugger's
+// are cut.
 func lines(b []byte) iter.Seq[string] {
-	b = utf8Of(b)
 	return func(yield func(string) bool) {
 		for len(b) > 0 {
 			line, rest, _ := bytes.Cut(b, []byte("\n"))
@@ -27,12 +26,12 @@ func lines(b []byte) iter.Seq[string] {
 	}
 }
 
-// unquote drops the marks that mail and forums put before a line. A frame may
-// begin with them too in nobody's log.
+// unquote drops the marks that mail, forums and Markdown put before a line, and the
+// backslashes that Markdown puts before the debugger's back quotes.
 func unquote(s string) string {
-	s = strings.TrimRight(s, "\r \t")
+	s = strings.ReplaceAll(strings.TrimRight(s, "\r \t"), "\\`", "`")
 	for {
-		t := strings.TrimLeft(s, " \t\u00a0")
+		t := strings.TrimLeft(s, " \t\u00a0`")
 		t = strings.TrimPrefix(t, ">")
 		if t == s {
 			return s

@@ -11,7 +11,11 @@
 // nothing in it is believed beyond its own words.
 package windbglog
 
-import "time"
+import (
+	"bytes"
+	"slices"
+	"time"
+)
 
 // Log is what one log says. Fields that it lacks are empty.
 type Log struct {
@@ -22,6 +26,7 @@ type Log struct {
 	Arch      string // x64, arm64, x86; "" if not known
 	Build     uint32 // of the kernel
 	Lab       string
+	ProductType uint32 // as in the header of dumps: 1 workstation, 2 domain controller, 3 server; 0 if not known
 	Uptime    time.Duration
 	Time      *time.Time // of the crash, in UTC
 	Process   string
@@ -89,24 +94,34 @@ const (
 // that is no log: a log has a stop code and at least one more line that only the
 // debugger writes. What is beyond MaxSize is not read.
 func Parse(b []byte) []Log {
+	b = utf8Of(b[:min(len(b), MaxSize)])
+	if !slices.ContainsFunc(signs, func(s string) bool { return bytes.Contains(b, []byte(s)) }) {
+		return nil
+	}
 	p := &parser{log: Log{Doubt: -1}}
-	for line := range lines(b[:min(len(b), MaxSize)]) {
+	for line := range lines(b) {
 		p.line(line)
 	}
 	p.finish()
 	return p.logs
 }
 
+// signs are words of which every log has one: a quick look that spares reading
+// files of other kinds line by line.
+var signs = []string{"Bugcheck Analysis", "BugCheck ", "BUGCHECK_", "STACK_TEXT", "FAILURE_BUCKET_ID", "Arg1:", "Fatal System Error"}
+
 // parser is the state between lines.
 type parser struct {
-	logs    []Log
-	log     Log
-	marks   int    // lines of the current log that only the debugger writes
-	stack   bool   // inside STACK_TEXT
-	key     string // of KEY_VALUES_STRING, waiting for its value
-	point   *Point // a name whose address stands on the next line
-	returns uint64 // return address of the last frame
-	fatal   bool   // the parameters stand on the next line
+	logs      []Log
+	log       Log
+	marks     int      // lines of the current log that only the debugger writes
+	stack     bool     // inside STACK_TEXT
+	key       string   // of KEY_VALUES_STRING, waiting for its value
+	point     *Point   // a name whose address stands on the next line
+	returns   uint64   // return address of the last frame
+	fatal     bool     // the parameters stand on the next line
+	cut       []string // a frame whose call site stands on the next line
+	addressed bool     // a frame with a stack pointer was seen
 	followed,
 	unloaded bool // inside the list of unloaded modules
 	args [4]*uint64
