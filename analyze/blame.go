@@ -118,7 +118,7 @@ func blamed(f *Facts) (Frame, bool) {
 // since Windows 10 2004: the debugger passes over it for the kernel's own (2
 // published cases, stop code 0x5C).
 func isHAL(f Frame) bool {
-	return strings.EqualFold(f.Module, "hal") || f.Module == "nt" && matches([]string{"Halp*", "Hal[A-Z]*"}, f.Symbol)
+	return strings.EqualFold(f.Module, "hal") || f.Module == "nt" && matches([]string{"Hal[A-Zp]*"}, f.Symbol)
 }
 
 // lastResort is the frame that the debugger names where the stack holds nothing but

@@ -190,8 +190,26 @@ func TestClasses(t *testing.T) {
 		{Facts{Code: 0x101}, "CLOCK_WATCHDOG_TIMEOUT"},
 		{Facts{Code: 0x124, Parameters: [4]uint64{16}, CPUVendor: "GenuineIntel"}, "0x124_16_GenuineIntel"},
 		{Facts{Code: 0x20, Parameters: [4]uint64{0, 0xffff}}, "0x20_NULLAPC_KAPC_NEGATIVE"},
+		{Facts{Code: 0xd1, Parameters: [4]uint64{8, 0xff}}, "DISABLED_INTERRUPT_FAULT"},
+		{Facts{Code: 0x50, Parameters: [4]uint64{1, 0x10}}, "AV_X_(null)_BAD_IP"},
+		{Facts{Code: 0x18, Parameters: [4]uint64{0, 1, 2, ^uint64(0)}}, "0x18_OVER_DEREFERENCE"},
+		{Facts{Code: 0x18}, "0x18"},
+		{Facts{Code: 0x3d, Exception: av}, "0x3D_C0000005"},
+		{Facts{Code: 0x5a, Parameters: [4]uint64{1, 2, 3, 0xffffffffc0000428}}, "0x5A_c0000428"},
+		{Facts{Code: 0x5c, Parameters: [4]uint64{0x10b, 3}}, "0x5C_HAL_CLOCK_INTERRUPT_NOT_RECEIVED"},
+		{Facts{Code: 0xc2, Parameters: [4]uint64{7, 0x4a424b43}}, "0xc2_7_CKBJ"},
+		{Facts{Code: 0xc2, Parameters: [4]uint64{7, 0x20206f49}}, "0xc2_7_Io__"},
+		{Facts{Code: 0xc2, Parameters: [4]uint64{7, 0x109b}}, "0xc2_7"},
+		{Facts{Code: 0xc2, Parameters: [4]uint64{0xd, 0x4a424b43}}, "0xc2_d"},
+		{Facts{Code: 0xca, Parameters: [4]uint64{0x13}}, "0xCA_13"},
+		{Facts{Code: 0xe6, Parameters: [4]uint64{0x26}}, "0xE6_26"},
+		{Facts{Code: 0x10d, Parameters: [4]uint64{4}}, "0x10D_4"},
+		{Facts{Code: 0x153, Parameters: [4]uint64{1, 2, 1, 4}}, "0x153_KERNEL_LOCK_ENTRY_LEAKED_ON_THREAD_TERMINATION_LOCK_POINTER_NOT_NULL"},
+		{Facts{Code: 0x1a8, Parameters: [4]uint64{10}}, "0x1A8_10"},
+		{Facts{Code: 0x1cc, Parameters: [4]uint64{1, 2}}, "0x1cc_EXRESOURCE_TIMEOUT_OWNERTHREAD"},
+		{Facts{Code: 0xe3, Verifier: true}, "0xE3_VRF"},
 	} {
-		if got := ruleFor(tt.f.Code).class(&tt.f); got != tt.want {
+		if got := classOf(&tt.f); got != tt.want {
 			t.Errorf("0x%x %x: class %q, want %q", tt.f.Code, tt.f.Parameters, got, tt.want)
 		}
 	}

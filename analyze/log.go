@@ -14,8 +14,8 @@ import (
 // LogFacts are what a debugger's log says, in Judge's terms.
 func LogFacts(l *windbglog.Log) Facts {
 	f := Facts{
-		Arch: l.Arch, Build: l.Build, RawCode: l.Code, Code: win.BaseCode(l.Code), Name: l.Name, Process: l.Process,
-		IRQL: l.IRQL, Uptime: l.Uptime, Verifier: l.Verifier, CPUVendor: l.Vendor, CodeDiffer: l.Corruptor,
+		Arch: l.Arch, Build: l.Build, RawCode: l.Code, Code: win.BaseCode(l.Code), Name: l.Name, Process: win.Clean(l.Process),
+		IRQL: l.IRQL, Uptime: l.Uptime, Verifier: l.Verifier, CPUVendor: l.Vendor, CodeDiffer: win.Clean(l.Corruptor),
 		Live: strings.HasPrefix(l.Said.Bucket, "LKD_"),
 	}
 	if s, ok := win.English.Code(f.Code); ok {
@@ -110,10 +110,11 @@ func logFrames(l *windbglog.Log, f *Facts) []Frame {
 
 // logSymbol drops the underscore that 32-bit symbols may carry: _KiTrap0E.
 func logSymbol(f windbglog.Frame) string {
-	if f.Module == "nt" && strings.HasPrefix(f.Symbol, "_K") {
-		return f.Symbol[1:]
+	symbol := win.Clean(f.Symbol)
+	if f.Module == "nt" && strings.HasPrefix(symbol, "_K") {
+		return symbol[1:]
 	}
-	return f.Symbol
+	return symbol
 }
 
 // traps are the entries of the kernel's trap handlers: what stands below one was
@@ -163,12 +164,12 @@ func logImage(l *windbglog.Log, module string) string {
 func logPlace(l *windbglog.Log, f *Facts, address uint64) Place {
 	for _, fr := range l.Frames {
 		if address != 0 && narrow(fr.Address, l.Arch) == address && fr.Module != "" {
-			return Place{Kind: PlaceModule, Image: logImage(l, fr.Module), Module: fr.Module, Symbol: fr.Symbol, Offset: fr.Offset}
+			return Place{Kind: PlaceModule, Image: logImage(l, fr.Module), Module: fr.Module, Symbol: logSymbol(fr), Offset: fr.Offset}
 		}
 	}
 	for _, p := range l.Points {
 		if address != 0 && narrow(p.Address, l.Arch) == address {
-			return Place{Kind: PlaceModule, Image: logImage(l, p.Module), Module: p.Module, Symbol: p.Symbol, Offset: p.Offset}
+			return Place{Kind: PlaceModule, Image: logImage(l, p.Module), Module: p.Module, Symbol: win.Clean(p.Symbol), Offset: p.Offset}
 		}
 	}
 	for _, m := range l.Modules {

@@ -26,7 +26,7 @@ func LogReport(l *windbglog.Log, file string, size int64, version string) *repor
 		Notes:     logNotes(l),
 	}
 	if l.Process != "" {
-		r.Process = &report.Process{Name: win.Clean(l.Process), Trust: report.Recorded}
+		r.Process = &report.Process{Name: f.Process, Trust: report.Recorded}
 	}
 	r.Debugger = debugger(l, &f, &r.Verdict)
 	onlyKnown(r, len(l.Arguments))
@@ -73,7 +73,7 @@ func logStack(l *windbglog.Log, f *Facts) []report.Frame {
 	for i, fr := range f.Frames {
 		out := report.Frame{
 			Address: report.Hex(narrow(l.Frames[i].Address, l.Arch)), StackPointer: report.Hex(narrow(l.Frames[i].StackPointer, l.Arch)),
-			Image: fr.Image, Module: fr.Module, Symbol: win.Clean(fr.Symbol), Trust: fr.Trust,
+			Image: fr.Image, Module: fr.Module, Symbol: fr.Symbol, Trust: fr.Trust,
 		}
 		if fr.Module != "" {
 			offset := report.Hex(fr.Offset)

@@ -78,6 +78,9 @@ func (p *parser) codes(line string) bool {
 		}
 	}
 	if m := header.FindStringSubmatch(line); m != nil {
+		if p.followed {
+			p.start()
+		}
 		p.code(uint32(hex(m[2])), m[1])
 		return true
 	}
@@ -157,11 +160,11 @@ func (p *parser) machine(line string) bool {
 		return true
 	}
 	if m := session.FindStringSubmatch(line); m != nil {
-		layout := "Jan 2 15:04:05 2006 -7:04"
-		if len(m[5]) == 5 {
-			layout = "Jan 2 15:04:05 2006 -07:04"
+		zone := m[5]
+		if len(zone) == 4 {
+			zone = "0" + zone
 		}
-		if at, err := time.Parse(layout, m[1]+" "+m[2]+" "+m[3]+" "+m[4]+m[5]); err == nil {
+		if at, err := time.Parse("Jan 2 15:04:05 2006 -07:00", m[1]+" "+m[2]+" "+m[3]+" "+m[4]+zone); err == nil {
 			at = at.UTC()
 			l.Time = &at
 		}

@@ -23,20 +23,20 @@ type Log struct {
 	Name      string
 	Arguments []uint64 // the stop code's parameters, as many as were found, at most four
 
-	Arch      string // x64, arm64, x86; "" if not known
-	Build     uint32 // of the kernel
-	Lab       string
+	Arch        string // x64, arm64, x86; "" if not known
+	Build       uint32 // of the kernel
+	Lab         string
 	ProductType uint32 // as in the header of dumps: 1 workstation, 2 domain controller, 3 server; 0 if not known
-	Uptime    time.Duration
-	Time      *time.Time // of the crash, in UTC
-	Process   string
-	Exception *uint32 // NTSTATUS
-	Access    string  // read, write, execute: of the exception
-	IRQL      *uint8
-	Vendor    string // the processor's maker: GenuineIntel, AuthenticAMD
-	Verifier  bool   // driver verifier was on
-	Corruptor string // how code differs from its image: ONE_BIT, LARGE
-	Old       bool   // it has a field that debuggers since about 2019 do not print
+	Uptime      time.Duration
+	Time        *time.Time // of the crash, in UTC
+	Process     string
+	Exception   *uint32 // NTSTATUS
+	Access      string  // read, write, execute: of the exception
+	IRQL        *uint8
+	Vendor      string // the processor's maker: GenuineIntel, AuthenticAMD
+	Verifier    bool   // driver verifier was on
+	Corruptor   string // how code differs from its image: ONE_BIT, LARGE
+	Old         bool   // it has a field that debuggers since about 2019 do not print
 
 	Manufacturer, Product, VirtualMachine string
 	BIOS                                  []string // vendor, version, date
@@ -82,7 +82,7 @@ type Module struct {
 // Limits. A log of a large machine with all its modules and threads has about a
 // megabyte; what is longer is cut.
 const (
-	MaxSize    = 16 << 20
+	MaxSize    = 4 << 20
 	maxLine    = 4096
 	maxLogs    = 64
 	maxFrames  = 1024
