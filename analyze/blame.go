@@ -24,6 +24,7 @@ var plumbing = []string{
 	"RtlpExceptionHandler", "__C_specific_handler", "__GSHandlerCheck*", "KiUpdateRunTime", "KeUpdateRunTime",
 	"KeClockInterruptNotify", "KiCallInterruptServiceRoutine", "KiInterrupt*Dispatch*", "KiInterruptDispatch*",
 	"?? ::FNODOBFM::*", "VerifierBugCheckIfAppropriate", "ViFilter*", "VfBugCheckNoStackUsage",
+	"PopGracefulShutdown",
 }
 
 // machinery are the functions of stopping Windows: what stands above everything.

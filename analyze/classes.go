@@ -12,7 +12,7 @@ var classes = map[uint32]func(*Facts) string{
 	0x18:  class18,
 	0x3d:  func(f *Facts) string { return withStatus(f, "0x3D") },                    // 1
 	0x5a:  func(f *Facts) string { return hexClass("0x5A", f, 3) },                   // 1: P4 is the status
-	0x5c:  class5C,                                                                   // 2
+	0x5c:  class5C,                                                                   // 2, their hashes checked
 	0xa0:  func(f *Facts) string { return hexClass("0xa0", f, 0) },                   // 1
 	0xc5:  func(f *Facts) string { return hexClass("0xC5", f, 1) },                   // 3: P2 is the IRQL
 	0xca:  func(f *Facts) string { return hexClass("0xCA", f, 0) },                   // 1, its hash checked
@@ -32,8 +32,16 @@ func classOf(f *Facts) string {
 	if class := classes[f.Code]; class != nil {
 		return class(f)
 	}
+	if name := win.StatusName(f.Code); name != "" && f.Code != statusSystemProcessTerminated {
+		return verified(f, name)
+	}
 	return verified(f, fmt.Sprintf("0x%X", f.Code))
 }
+
+// A stop code may be a status: what a program raised that Windows cannot run
+// without. The class is its name (1 published case, the hash checked); this one has
+// a form of its own, which is not known.
+const statusSystemProcessTerminated = 0xc000021a
 
 // hexClass is the code with parameter n (from 0) in hexadecimal.
 func hexClass(code string, f *Facts, n int) string {
@@ -57,10 +65,13 @@ func class18(f *Facts) string {
 	return verified(f, "0x18")
 }
 
-// class5C, HAL_INITIALIZATION_FAILED: P1 says at what; one value is known by name.
+// class5C, HAL_INITIALIZATION_FAILED: P1 says at what; two values are known by name.
 func class5C(f *Facts) string {
-	if f.Parameters[0] == 0x10b {
+	switch f.Parameters[0] {
+	case 0x10b:
 		return verified(f, "0x5C_HAL_CLOCK_INTERRUPT_NOT_RECEIVED")
+	case 0x7000:
+		return verified(f, "0x5C_HAL_INTERRUPT_REMAPPING_SETUP_FAILURE")
 	}
 	return verified(f, "0x5C")
 }

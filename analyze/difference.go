@@ -17,6 +17,7 @@ import (
 const (
 	SameAnswer       = ""
 	OldForm          = "old form"                 // the same bucket, as older debuggers write it
+	VerifierOn       = "verifier"                 // the same bucket but for _VRF: the log does not show that verifier was on
 	LetterCase       = "letter case"              // the same bucket but for it; the hash is the same
 	WrongSymbols     = "wrong symbols"            // the debugger had symbols of another build
 	OldImage         = "old image"                // the debugger judged by the driver's age
@@ -33,6 +34,7 @@ const (
 // differences are the reasons in an operator's words.
 var differences = map[string]report.Text{
 	OldForm:          report.T("The debugger was an old one, which wrote the same failure bucket in an older form."),
+	VerifierOn:       report.T("The debugger knew that driver verifier was on (_VRF in the failure bucket); the log does not show it."),
 	LetterCase:       report.T("The failure buckets differ only in the case of letters, which does not change their hash."),
 	WrongSymbols:     report.T("The debugger had symbol files of another build of Windows and gave up; its answer says nothing of the crash."),
 	OldImage:         report.T("The debugger stopped at the driver's date, which it found too old, and did not go on."),
@@ -61,6 +63,8 @@ func Difference(l *windbglog.Log, f *Facts, v *report.Verdict) string {
 		return LetterCase
 	case image && isOldForm(f, v, s.Bucket):
 		return OldForm
+	case image && isOldForm(f, v, strings.Replace(s.Bucket, "_VRF_", "_", 1)):
+		return VerifierOn
 	case strings.Contains(s.Bucket, "MEMORY_CORRUPTION_"):
 		return CodeCompared
 	case strings.Contains(s.Bucket, "ANALYSIS_INCONCLUSIVE") || s.Module == "Unknown_Module":
@@ -144,9 +148,9 @@ func oldClasses(f *Facts) []string {
 	for _, class := range []string{
 		fmt.Sprintf("0x%X", f.Code), fmt.Sprintf("0x%X_%x", f.Code, f.Parameters[0]), fmt.Sprintf("0x%X_%x", f.Code, status(f)),
 		fmt.Sprintf("0x%X_%x_R", f.Code, status(f)), fmt.Sprintf("0x%X_%x_W", f.Code, status(f)),
-		"AV", "AV_R_INVALID", "AV_W_INVALID",
+		"AV", "AV_R_INVALID", "AV_W_INVALID", classOf(f),
 	} {
-		list = append(list, class, class+"_VRF")
+		list = append(list, verified(f, strings.TrimSuffix(class, "_VRF")))
 	}
 	return list
 }

@@ -27,6 +27,9 @@ func LogFacts(l *windbglog.Log) Facts {
 	}
 	f.Exception = logException(l, &f)
 	f.Frames = logFrames(l, &f)
+	if fr, ok := faultFrame(l, &f); ok {
+		f.Frames = append(f.Frames, fr)
+	}
 	f.Context = logContext(&f)
 	for i, p := range f.Parameters[:min(len(l.Arguments), 4)] {
 		f.Places[i] = logPlace(l, &f, p)
@@ -89,7 +92,7 @@ func logFrames(l *windbglog.Log, f *Facts) []Frame {
 	atFault, below := false, false
 	for i, fr := range l.Frames {
 		address := narrow(fr.Address, l.Arch)
-		if address != 0 && classify(address, dump.Arch(l.Arch)) == PlaceUser && i > 0 && f.Code != 0xef {
+		if i > 0 && f.Code != 0xef && isUserFrame(l, fr) {
 			break
 		}
 		out := Frame{Image: logImage(l, fr.Module), Module: fr.Module, Symbol: logSymbol(fr), Offset: fr.Offset, Trust: report.TrustUnwind}
@@ -106,6 +109,25 @@ func logFrames(l *windbglog.Log, f *Facts) []Frame {
 		frames[0].Trust = report.TrustContext // the debugger began at the fault's own context
 	}
 	return frames
+}
+
+// isUserFrame reports a frame of a program: its stack is the program's. A stray
+// number on the kernel's stack that looks like such an address is none.
+func isUserFrame(l *windbglog.Log, fr windbglog.Frame) bool {
+	at := fr.Address
+	if fr.StackPointer != 0 {
+		at = fr.StackPointer
+	}
+	return at != 0 && classify(narrow(at, l.Arch), dump.Arch(l.Arch)) == PlaceUser
+}
+
+// faultFrame is the instruction at the fault, for a stack that was cut before it.
+func faultFrame(l *windbglog.Log, f *Facts) (Frame, bool) {
+	if f.Exception == nil || slices.ContainsFunc(f.Frames, func(fr Frame) bool { return !isBugCheck(fr) }) {
+		return Frame{}, false
+	}
+	p := logPlace(l, f, f.Exception.Address)
+	return Frame{Image: p.Image, Module: p.Module, Symbol: p.Symbol, Offset: p.Offset, Trust: report.TrustContext}, p.Kind == PlaceModule
 }
 
 // logSymbol drops the underscore that 32-bit symbols may carry: _KiTrap0E.

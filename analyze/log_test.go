@@ -118,6 +118,35 @@ func TestLogFacts_SignExtended(t *testing.T) {
 	}
 }
 
+// TestLogFacts_StrayNumbers: a number on the kernel's stack that looks like a
+// program's address does not end it; a program's stack does.
+func TestLogFacts_StrayNumbers(t *testing.T) {
+	l := readLog()
+	l.Frames = []windbglog.Frame{
+		{Address: 0xfffffa8003f9c621, StackPointer: 0xfffff88007c6bb98},
+		{Address: 0x1093a, StackPointer: 0xfffff88007c6bba0},
+		{Address: 0xfffff880033bdce7, StackPointer: 0xfffff88007c6bbc0, Module: "vendor", Offset: 0x1ce7},
+		{Address: 0x7ffc9e093f04, StackPointer: 0xf224a7e958, Module: "ntdll", Symbol: "NtClose"},
+	}
+	f := LogFacts(l)
+	if len(f.Frames) != 3 || f.Frames[2].Module != "vendor" {
+		t.Errorf("frames %+v", f.Frames)
+	}
+}
+
+// TestLogFacts_StackCut: where the stack ends before the fault, the log's own word
+// on the instruction takes its place.
+func TestLogFacts_StackCut(t *testing.T) {
+	l := readLog()
+	l.Frames = []windbglog.Frame{{Module: "nt", Symbol: "KeBugCheckEx"}, {Module: "nt", Symbol: "KiBugCheckDispatch", Offset: 0x69}}
+	l.Points = []windbglog.Point{{Address: 0xfffff80511112222, Module: "nt", Symbol: "ExAllocatePoolWithTag", Offset: 0x5fa}}
+	l.Code, l.Arguments = 0xc5, []uint64{0x18, 2, 0, 0xfffff80511112222}
+	f := LogFacts(l)
+	if v := Judge(f); v.Bucket != "0xC5_2_nt!ExAllocatePoolWithTag" || !f.Context.Fault {
+		t.Errorf("bucket %q, fault %v", v.Bucket, f.Context.Fault)
+	}
+}
+
 func TestDifference(t *testing.T) {
 	said := func(image, bucket string) func(*windbglog.Log) {
 		return func(l *windbglog.Log) { l.Said = windbglog.Said{Image: image, Bucket: bucket} }
@@ -129,7 +158,9 @@ func TestDifference(t *testing.T) {
 		"equal":          {said("example.sys", "AV_example!ExampleRead"), SameAnswer},
 		"nothing said":   {said("", ""), SameAnswer},
 		"old form":       {said("example.sys", "X64_0xD1_example!ExampleRead+22"), OldForm},
-		"old, no offset": {said("example.sys", "0xD1_VRF_example!ExampleRead"), OldForm},
+		"old, no offset": {said("example.sys", "0xD1_example!ExampleRead"), OldForm},
+		"verifier":       {said("example.sys", "AV_VRF_example!ExampleRead"), VerifierOn},
+		"old, verifier":  {said("example.sys", "X64_0xD1_VRF_example!ExampleRead+22"), VerifierOn},
 		"letter case":    {said("example.sys", "av_Example!ExampleRead"), LetterCase},
 		"another place":  {said("example.sys", "0xD1_example!ExampleRead+33"), BucketOnly},
 		"wrong symbols":  {said("ntoskrnl.wrong.symbols.exe", "WRONG_SYMBOLS_X64_1_nt_wrong_symbols!1"), WrongSymbols},

@@ -9,12 +9,12 @@ import (
 
 var (
 	header    = regexp.MustCompile(`^([A-Z][A-Z0-9_]{3,}) \(([0-9a-f]{1,8})\)$`)
-	argument  = regexp.MustCompile("\\bArg([1-4]): *(?:0x)?([0-9a-fA-F`]{1,17})\\b")
+	argument  = regexp.MustCompile("\\bArg([1-4]) *: *(?:0x)?([0-9a-fA-F`]{1,17})\\b")
 	parameter = regexp.MustCompile("\\bBUGCHECK_P([1-4]): *(?:0x)?([0-9a-fA-F`]{1,17})\\b")
 	short     = regexp.MustCompile("^BugCheck ([0-9A-F]{1,8}), \\{([0-9a-f`, ]*)\\}")
 	fatal     = regexp.MustCompile(`^\*\*\* Fatal System Error: 0x([0-9a-fA-F]{1,8})`)
 	fatalArgs = regexp.MustCompile("^\\(((?:0x[0-9a-fA-F`]{1,17},?){4})\\)")
-	field     = regexp.MustCompile(`^([A-Z][A-Z0-9_]{2,}): *(.*)$`)
+	field     = regexp.MustCompile(`^([A-Z][A-Z0-9_]{2,})(?: \([a-z ]+\))? *: *(.*)$`)
 	keyLine   = regexp.MustCompile(`^Key  ?: ([\w.]+)$`)
 	valueLine = regexp.MustCompile(`^Value: (.*)$`)
 	attempt   = regexp.MustCompile(`^Attempt to (read|write|execute) `)
@@ -201,18 +201,20 @@ func set(field *string, v string) {
 // field takes a field of the analysis: NAME:  value.
 func (p *parser) field(name, v string) {
 	l, said := &p.log, &p.log.Said
+	v = annotation.ReplaceAllString(v, "")
 	switch name {
 	case "STACK_TEXT":
 		p.stack = len(l.Frames) == 0
-	case "BUGCHECK_CODE":
-		p.code(uint32(hex(v)), "")
+	case "BUGCHECK_CODE", "BUGCHECK":
+		code, _, _ := strings.Cut(v, " ")
+		p.code(uint32(hex(code)), "")
 	case "BUGCHECK_STR":
 		said.Class = v
 	case "FAILURE_BUCKET_ID":
 		said.Bucket = v
 	case "BUCKET_ID":
 		set(&said.Bucket, v)
-	case "FAILURE_ID_HASH":
+	case "FAILURE_ID_HASH", "FAILURE_HASH":
 		said.Hash = v
 	case "IMAGE_NAME":
 		said.Image = v

@@ -9,14 +9,16 @@ import (
 // The lines of a stack. 64-bit debuggers print stack pointer, return address,
 // four words and the call site, with colons between; 32-bit ones the same without
 // colons; k numbers its lines and leaves the words out; people who tidy up keep
-// the call sites alone.
+// the call sites, with or without the stack pointers, and add remarks.
 var (
 	frameColons = regexp.MustCompile("^(?:[0-9a-f]{2,3} )?([0-9a-f`]{8,17}) +([0-9a-f`]{8,17}|\\(Inline Function\\)|--------`--------) *: .*: (.+)$")
 	frameWords  = regexp.MustCompile("^([0-9a-f]{8}) ([0-9a-f]{8}) [0-9a-f]{8} [0-9a-f]{8} [0-9a-f]{8} (.+)$")
 	frameShort  = regexp.MustCompile("^(?:[0-9a-f]{2,3} )?([0-9a-f`]{8,17}) +([0-9a-f`]{8,17}|\\(Inline Function\\)|--------`--------)(?: *:)? +(\\S.*)$")
+	frameAlone  = regexp.MustCompile("^([0-9a-f]{8}`[0-9a-f]{8}) +([\\w.]+(?:!|\\+0x)\\S.*)$")
 	frameSite   = regexp.MustCompile(`^(?:#?[0-9a-f]{1,3}:? |\.\.\. )?(\S+?!.+|[\w.]+\+0x[0-9a-f]+)$`)
 	frameCut    = regexp.MustCompile("^([0-9a-f`]{8,17}) +([0-9a-f`]{8,17})(?: *:)?(?: +[0-9a-f`]{8,17}){3,4} *:?$")
 	sourceLine  = regexp.MustCompile(` \[[^\]]* @ \d+\]\s*$`)
+	annotation  = regexp.MustCompile(` +(?:;|<-+|←|-->|\((?:TrapFrame|Inline Function) @).*$`)
 	callSite    = regexp.MustCompile(`^([\w.]+)\+0x([0-9a-f]+)$`)
 	moduleName  = regexp.MustCompile(`^[\w.]+$`)
 )
@@ -31,6 +33,11 @@ func frame(line string) (f Frame, next uint64, inline, ok bool) {
 			}
 		}
 	}
+	if m := frameAlone.FindStringSubmatch(line); m != nil {
+		f, ok = site(m[2])
+		f.StackPointer = hex(m[1])
+		return f, 0, false, ok
+	}
 	if m := frameSite.FindStringSubmatch(line); m != nil {
 		f, ok = site(m[1])
 	}
@@ -39,7 +46,7 @@ func frame(line string) (f Frame, next uint64, inline, ok bool) {
 
 // site reads a call site: module!function+0x1c, module+0x1c, 0xffff….
 func site(s string) (f Frame, ok bool) {
-	s = strings.TrimSpace(sourceLine.ReplaceAllString(s, ""))
+	s = strings.TrimSpace(sourceLine.ReplaceAllString(annotation.ReplaceAllString(s, ""), ""))
 	if module, function, found := strings.Cut(s, "!"); found && moduleName.MatchString(module) && function != "" {
 		f.Module, f.Symbol = module, strings.TrimSpace(function)
 		if i := strings.LastIndex(function, "+0x"); i > 0 {

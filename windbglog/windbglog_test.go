@@ -197,6 +197,27 @@ func TestParse_Transport(t *testing.T) {
 	}
 }
 
+// TestParse_Tidied: what people make of a log by hand.
+func TestParse_Tidied(t *testing.T) {
+	want := []Frame{
+		{StackPointer: 0xffffb00000001300, Module: "example", Symbol: "ExampleRead", Offset: 0x22},
+		{StackPointer: 0xffffb00000001400, Module: "nt", Symbol: "IofCallDriver", Offset: 0x13},
+	}
+	for name, text := range map[string]string{
+		"call sites and stack pointers": "BUGCHECK_CODE:  d1\nArg1: 18, x\nSTACK_TEXT:\nffffb000`00001300   example!ExampleRead+0x22    ; the read\nffffb000`00001400   nt!IofCallDriver+0x13\n",
+		"remarks":                       "BUGCHECK_CODE:  d1\nArg1: 18, x\nSTACK_TEXT:\nffffb000`00001300 00000000`00000000 : 0 0 : example!ExampleRead+0x22 <- the read\nffffb000`00001400 00000000`00000000 : 0 0 : nt!IofCallDriver+0x13 (TrapFrame @ ffffb000`00001500)\n",
+		"aligned colons":                "BUGCHECK    : 0xD1 (DRIVER_IRQL_NOT_LESS_OR_EQUAL)\nArg1        : 0x18  (the address)\nSTACK_TEXT (top frames):\n  ffffb000`00001300   example!ExampleRead+0x22\n  ffffb000`00001400   nt!IofCallDriver+0x13\n",
+	} {
+		l := one(t, text+"\nIMAGE_NAME       : example.sys <- guilty\nFAILURE_BUCKET_ID : AV_example!ExampleRead\nFollowup: MachineOwner\n")
+		if d := cmp.Diff(want, l.Frames); d != "" || l.Code != 0xd1 || len(l.Arguments) != 1 || l.Arguments[0] != 0x18 {
+			t.Errorf("%s: code %x, arguments %x, %s", name, l.Code, l.Arguments, d)
+		}
+		if l.Said.Image != "example.sys" || l.Said.Bucket != "AV_example!ExampleRead" {
+			t.Errorf("%s: %+v", name, l.Said)
+		}
+	}
+}
+
 func TestParse_Several(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text  string
