@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"regexp"
 	"strings"
 	"unicode/utf16"
 )
@@ -16,14 +17,33 @@ func lines(b []byte) iter.Seq[string] {
 		for len(b) > 0 {
 			line, rest, _ := bytes.Cut(b, []byte("\n"))
 			b = rest
-			if len(line) > maxLine {
-				line = line[:maxLine]
-			}
-			if !yield(unquote(string(line))) {
-				return
+			for part := range bytes.SplitSeq(unfold(line), []byte("\n")) {
+				if !yield(unquote(string(part[:min(len(part), maxLine)]))) {
+					return
+				}
 			}
 		}
 	}
+}
+
+// Some forums drop the ends of lines. Fields, keys, parameters, the stop code and the
+// frames of 64-bit stacks can be told where they begin; a line that has several
+// fields is such a text.
+var (
+	foldedField  = regexp.MustCompile(`(?:^|[ \t])((?:[A-Z][A-Z0-9_]{3,}|Arg[1-4]|Arguments|Key ?|Value|Followup):)`)
+	foldedHeader = regexp.MustCompile(`([A-Z][A-Z0-9_]{7,} \([0-9a-f]{1,8}\)) `)
+	foldedFrame  = regexp.MustCompile("[ \\t](" + word64 + "[ \\t]+(?:" + word64 + "|\\(Inline Function\\))[ \\t]*:(?:[ \\t](?:" + word64 + "|--------`--------)){4}[ \\t]*:)")
+)
+
+const word64 = "[0-9a-f]{8}`?[0-9a-f]{8}"
+
+func unfold(line []byte) []byte {
+	if bytes.Count(line, []byte(":")) < 2 || len(foldedField.FindAllIndex(line, 2)) < 2 {
+		return line
+	}
+	line = foldedField.ReplaceAll(line, []byte("\n$1"))
+	line = foldedHeader.ReplaceAll(line, []byte("\n$1\n"))
+	return foldedFrame.ReplaceAll(line, []byte("\n$1"))
 }
 
 // unquote drops the marks that mail, forums and Markdown put before a line, and the

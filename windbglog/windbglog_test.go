@@ -169,6 +169,12 @@ func TestParse_Old(t *testing.T) {
 	}
 }
 
+// folded drops the ends of lines, as some forums do, but for the greeting's.
+func folded(s string) string {
+	i := strings.Index(s, "DRIVER_IRQL")
+	return s[:i] + strings.Join(strings.Fields(s[i:]), " ") + "\n"
+}
+
 // TestParse_Transport: what mail, forums and files do to a log changes nothing.
 func TestParse_Transport(t *testing.T) {
 	units := utf16.Encode([]rune(modern))
@@ -188,6 +194,7 @@ func TestParse_Transport(t *testing.T) {
 		"escaped":           strings.ReplaceAll(modern, "`", "\\`"),
 		"byte order mark":   "\xef\xbb\xbf" + modern,
 		"UTF-16":            string(utf16le),
+		"folded":            folded(modern),
 		"UTF-16 big endian": string(utf16be),
 		"UTF-16 unmarked":   string(utf16le[2:]),
 	} {
