@@ -44,6 +44,7 @@ func TestBlamed(t *testing.T) {
 			"0x5C_HAL_INTERRUPT_REMAPPING_SETUP_FAILURE_nt!InitBootProcessor"},
 		"a status as stop code": {0xc0000142, [4]uint64{}, callers(stop, [2]string{"nt", "PopGracefulShutdown"}, [2]string{"nt", "PopTransitionSystemPowerStateEx"}),
 			"STATUS_DLL_INIT_FAILED_nt!PopTransitionSystemPowerStateEx"},
+		"a page's checksum":     {0x1a, [4]uint64{0x3f}, callers(stop, [2]string{"nt", "MiValidatePagefilePageHash"}), "PAGE_HASH_ERRORS_0x1a_3f"},
 		"driver verifier":       {0xd1, [4]uint64{8, 2}, callers(stop, dispatch, fault, [2]string{"vendor", "Read"}, [2]string{"nt", "IovCallDriver"}, [2]string{"nt", "IofCallDriver"}), "AV_VRF_vendor!Read"},
 		"a check in the kernel": {0x139, [4]uint64{3}, callers([2]string{"nt", "PspProcessDelete"}, [2]string{"nt", "ObpRemoveObjectRoutine"}), "0x139_3_CORRUPT_LIST_ENTRY_nt!KiFastFailDispatch"},
 		"a check, from the log": {0x139, [4]uint64{3}, callers(stop, dispatch, [2]string{"nt", "KiFastFailDispatch"}, [2]string{"nt", "KiRaiseSecurityCheckFailure"},

@@ -10,15 +10,17 @@ import (
 // numbers say how many published buckets each rests on.
 var classes = map[uint32]func(*Facts) string{
 	0x18:  class18,
-	0x3d:  func(f *Facts) string { return withStatus(f, "0x3D") },                    // 1
-	0x5a:  func(f *Facts) string { return hexClass("0x5A", f, 3) },                   // 1: P4 is the status
-	0x5c:  class5C,                                                                   // 2, their hashes checked
-	0xa0:  func(f *Facts) string { return hexClass("0xa0", f, 0) },                   // 1
-	0xc5:  func(f *Facts) string { return hexClass("0xC5", f, 1) },                   // 3: P2 is the IRQL
-	0xca:  func(f *Facts) string { return hexClass("0xCA", f, 0) },                   // 1, its hash checked
-	0xe6:  func(f *Facts) string { return hexClass("0xE6", f, 0) },                   // 4
-	0x10d: func(f *Facts) string { return hexClass("0x10D", f, 0) },                  // 3
-	0x153: class153,                                                                  // 1, its hash checked
+	0x3d:  func(f *Facts) string { return withStatus(f, "0x3D") },   // 1
+	0x5a:  func(f *Facts) string { return hexClass("0x5A", f, 3) },  // 1: P4 is the status
+	0x5c:  class5C,                                                  // 2, their hashes checked
+	0x7a:  func(f *Facts) string { return hexClass("0x7a", f, 1) },  // 1: P2 is the status
+	0xa0:  func(f *Facts) string { return hexClass("0xa0", f, 0) },  // 1
+	0xc5:  func(f *Facts) string { return hexClass("0xC5", f, 1) },  // 3: P2 is the IRQL
+	0xca:  func(f *Facts) string { return hexClass("0xCA", f, 0) },  // 1, its hash checked
+	0xe6:  func(f *Facts) string { return hexClass("0xE6", f, 0) },  // 4
+	0x10d: func(f *Facts) string { return hexClass("0x10D", f, 0) }, // 3
+	0x153: class153,                                                 // 1, its hash checked
+	0x154: class154,
 	0x1a8: func(f *Facts) string { return fmt.Sprintf("0x1A8_%d", f.Parameters[0]) }, // 1: in decimal
 	0x1cc: class1CC,
 }
@@ -85,6 +87,19 @@ func class153(f *Facts) string {
 	}
 	if f.Parameters[2] == 1 {
 		class += "_LOCK_POINTER_NOT_NULL"
+	}
+	return verified(f, class)
+}
+
+// class154, UNEXPECTED_STORE_EXCEPTION: the status of the exception and, of a page
+// that did not come back, that of the read (2 published buckets, 1 hash checked).
+func class154(f *Facts) string {
+	class := "0x154"
+	if x := f.Exception; x != nil {
+		class += fmt.Sprintf("_%x", x.Code)
+		if x.Read != 0 {
+			class += fmt.Sprintf("_%x", x.Read)
+		}
 	}
 	return verified(f, class)
 }

@@ -52,6 +52,7 @@ type Exception struct {
 	Address uint64 // of the instruction
 	Access  string // read, write, execute; "" if not an access
 	Target  *uint64
+	Read    uint32 // NTSTATUS of the read that failed, of a page that did not come back
 }
 
 // Context says which registers the frames start from.

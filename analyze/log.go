@@ -55,6 +55,9 @@ func logException(l *windbglog.Log, f *Facts) *Exception {
 	if l.Exception != nil {
 		x.Code = *l.Exception
 	}
+	if x.Code == statusInPageError {
+		x.Read = l.Detail
+	}
 	if len(l.Arguments) < 3 {
 		x.Address = p[1]
 		return x.orNone()

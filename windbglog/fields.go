@@ -19,6 +19,7 @@ var (
 	valueLine = regexp.MustCompile(`^Value: (.*)$`)
 	attempt   = regexp.MustCompile(`^Attempt to (read|write|execute) `)
 	exception = regexp.MustCompile(`^ExceptionCode: ([0-9a-f]{8})`)
+	detail    = regexp.MustCompile("^Parameter\\[2\\]: ([0-9a-f`]{8,17})\\b")
 	status    = regexp.MustCompile(`0x([0-9a-fA-F]{8})\b`)
 	kernel    = regexp.MustCompile(`^Windows .*Kernel Version (\d{4,5})\b.* Free (x64|ARM 64-bit|x86 compatible)`)
 	uptime    = regexp.MustCompile(`^System Uptime: (\d{1,4}) days? (\d{1,2}):(\d{2}):(\d{2})`)
@@ -303,6 +304,12 @@ func (p *parser) other(line string) {
 	l := &p.log
 	if m := exception.FindStringSubmatch(line); m != nil {
 		p.exception(m[1])
+		return
+	}
+	if m := detail.FindStringSubmatch(line); m != nil {
+		if v := hex(m[1]); l.Detail == 0 {
+			l.Detail = uint32(v)
+		}
 		return
 	}
 	if m := attempt.FindStringSubmatch(line); m != nil {

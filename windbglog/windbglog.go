@@ -31,6 +31,7 @@ type Log struct {
 	Time        *time.Time // of the crash, in UTC
 	Process     string
 	Exception   *uint32 // NTSTATUS
+	Detail      uint32  // the third parameter of the exception record
 	Access      string  // read, write, execute: of the exception
 	IRQL        *uint8
 	Vendor      string // the processor's maker: GenuineIntel, AuthenticAMD
