@@ -28,7 +28,9 @@ var classes = map[uint32]func(*Facts) string{
 // classOf is the class of a stop code: that of its rule, else of the table, else
 // the code.
 func classOf(f *Facts) string {
-	if r := ruleFor(f.Code); r.class != nil {
+	if r := ruleFor(f.Code); r.class != nil && badStack(f) {
+		return r.class(f) + "_STACKPTR_ERROR"
+	} else if r.class != nil {
 		return r.class(f)
 	}
 	if class := classes[f.Code]; class != nil {
@@ -38,6 +40,12 @@ func classOf(f *Facts) string {
 		return verified(f, name)
 	}
 	return verified(f, fmt.Sprintf("0x%X", f.Code))
+}
+
+// badStack reports a stack pointer outside the thread's stack where the class says so
+// (3 published buckets). 0x139 with P1 = 4 is that by itself.
+func badStack(f *Facts) bool {
+	return f.BadStack && (f.Code == 0x7f || f.Code == 0x139 && f.Parameters[0] != 4)
 }
 
 // A stop code may be a status: what a program raised that Windows cannot run

@@ -15,7 +15,7 @@ import (
 func LogFacts(l *windbglog.Log) Facts {
 	f := Facts{
 		Arch: l.Arch, Build: l.Build, RawCode: l.Code, Code: win.BaseCode(l.Code), Name: l.Name, Process: win.Clean(l.Process),
-		IRQL: l.IRQL, Uptime: l.Uptime, Verifier: l.Verifier, CPUVendor: l.Vendor, CodeDiffer: win.Clean(l.Corruptor),
+		IRQL: l.IRQL, Uptime: l.Uptime, Verifier: l.Verifier, BadStack: l.BadStack, CPUVendor: l.Vendor, CodeDiffer: win.Clean(l.Corruptor),
 		Live: strings.HasPrefix(l.Said.Bucket, "LKD_"),
 	}
 	if s, ok := win.English.Code(f.Code); ok {

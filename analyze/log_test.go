@@ -134,6 +134,16 @@ func TestLogFacts_StrayNumbers(t *testing.T) {
 	}
 }
 
+// TestLogFacts_InPage: the record's third parameter is the status of the read.
+func TestLogFacts_InPage(t *testing.T) {
+	l := readLog()
+	code := uint32(0xc0000006)
+	l.Code, l.Exception, l.Detail = 0x154, &code, 0xc000000e
+	if v := Judge(LogFacts(l)); !strings.HasPrefix(v.Bucket, "0x154_c0000006_c000000e_") {
+		t.Errorf("bucket %q", v.Bucket)
+	}
+}
+
 // TestLogFacts_StackCut: where the stack ends before the fault, the log's own word
 // on the instruction takes its place.
 func TestLogFacts_StackCut(t *testing.T) {

@@ -209,6 +209,8 @@ func (p *parser) field(name, v string) {
 	case "BUGCHECK_CODE", "BUGCHECK":
 		code, _, _ := strings.Cut(v, " ")
 		p.code(uint32(hex(code)), "")
+	case "BAD_STACK_POINTER":
+		l.BadStack = true
 	case "BUGCHECK_STR":
 		said.Class = v
 	case "FAILURE_BUCKET_ID":

@@ -31,6 +31,7 @@ type Log struct {
 	Time        *time.Time // of the crash, in UTC
 	Process     string
 	Exception   *uint32 // NTSTATUS
+	BadStack    bool    // the debugger found the stack pointer outside the thread's stack
 	Detail      uint32  // the third parameter of the exception record
 	Access      string  // read, write, execute: of the exception
 	IRQL        *uint8
