@@ -13,7 +13,13 @@ import (
 
 // LogFacts are what a debugger's log says, in Judge's terms.
 func LogFacts(l *windbglog.Log) Facts {
-	f := Facts{
+	f, _ := logFacts(l)
+	return f
+}
+
+// logFacts also returns the number of the frame that the log's stack lacks, or -1.
+func logFacts(l *windbglog.Log) (f Facts, added int) {
+	f = Facts{
 		Arch: l.Arch, Build: l.Build, RawCode: l.Code, Code: win.BaseCode(l.Code), Name: l.Name, Process: win.Clean(l.Process),
 		IRQL: l.IRQL, Uptime: l.Uptime, Verifier: l.Verifier, BadStack: l.BadStack, CPUVendor: l.Vendor, CodeDiffer: win.Clean(l.Corruptor),
 		Live: strings.HasPrefix(l.Said.Bucket, "LKD_"),
@@ -27,15 +33,13 @@ func LogFacts(l *windbglog.Log) Facts {
 	}
 	f.Exception = logException(l, &f)
 	f.Frames = logFrames(l, &f)
-	if fr, ok := faultFrame(l, &f); ok {
-		f.Frames = append(f.Frames, fr)
-	}
+	f.Frames, added = withFault(l, &f)
 	f.Context = logContext(&f)
 	for i, p := range f.Parameters[:min(len(l.Arguments), 4)] {
 		f.Places[i] = logPlace(l, &f, p)
 	}
 	f.Images = logImages(l)
-	return f
+	return f, added
 }
 
 // narrow undoes the sign extension that newer debuggers print for 32-bit machines.
@@ -124,13 +128,26 @@ func isUserFrame(l *windbglog.Log, fr windbglog.Frame) bool {
 	return at != 0 && classify(narrow(at, l.Arch), dump.Arch(l.Arch)) == PlaceUser
 }
 
-// faultFrame is the instruction at the fault, for a stack that was cut before it.
-func faultFrame(l *windbglog.Log, f *Facts) (Frame, bool) {
-	if f.Exception == nil || slices.ContainsFunc(f.Frames, func(fr Frame) bool { return !isBugCheck(fr) }) {
-		return Frame{}, false
+// withFault puts the instruction at the fault below the machinery of the stop, for a
+// stack that lacks it, where the log names the instruction elsewhere. It returns
+// the number of that frame, or -1.
+func withFault(l *windbglog.Log, f *Facts) ([]Frame, int) {
+	known := func(fr Frame) bool { return fr.Trust == report.TrustContext }
+	if f.Exception == nil || len(f.Frames) == 0 || slices.ContainsFunc(f.Frames, known) {
+		return f.Frames, -1
 	}
 	p := logPlace(l, f, f.Exception.Address)
-	return Frame{Image: p.Image, Module: p.Module, Symbol: p.Symbol, Offset: p.Offset, Trust: report.TrustContext}, p.Kind == PlaceModule
+	if p.Kind != PlaceModule {
+		return f.Frames, -1
+	}
+	at := slices.IndexFunc(f.Frames, func(fr Frame) bool {
+		return !isBugCheck(fr) && (fr.Module != "nt" || !matches(plumbing, fr.Symbol))
+	})
+	if at < 0 {
+		at = len(f.Frames)
+	}
+	fault := Frame{Image: p.Image, Module: p.Module, Symbol: p.Symbol, Offset: p.Offset, Trust: report.TrustContext}
+	return slices.Insert(f.Frames, at, fault), at
 }
 
 // logSymbol drops the underscore that 32-bit symbols may carry: _KiTrap0E.

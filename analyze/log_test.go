@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,6 +155,18 @@ func TestLogFacts_StackCut(t *testing.T) {
 	f := LogFacts(l)
 	if v := Judge(f); v.Bucket != "0xC5_2_nt!ExAllocatePoolWithTag" || !f.Context.Fault {
 		t.Errorf("bucket %q, fault %v", v.Bucket, f.Context.Fault)
+	}
+	r := LogReport(l, "a", 1, "test")
+	if len(r.Stack) != 3 || r.Stack[2].Address != 0xfffff80511112222 || r.Stack[2].StackPointer != 0 {
+		t.Errorf("stack %+v", r.Stack)
+	}
+	if !slices.ContainsFunc(r.Notes, func(n report.Note) bool { return strings.Contains(n.Text.String(), "frame 2 was added") }) {
+		t.Errorf("the frame that was added is not noted: %v", r.Notes)
+	}
+	l.Frames = append(l.Frames, windbglog.Frame{Module: "nt", Symbol: "KiExceptionExit"}, windbglog.Frame{Address: 0xfffff80500000777, Module: "nt", Symbol: "IofCallDriver"})
+	l.Points[0].Module, l.Points[0].Symbol = "vendor", ""
+	if r := LogReport(l, "a", 1, "test"); len(r.Stack) != 5 || r.Stack[3].Module != "vendor" || r.Verdict.Image != "vendor.sys" {
+		t.Errorf("in the middle: %s, %+v", r.Verdict.Image, r.Stack)
 	}
 }
 

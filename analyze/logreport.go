@@ -12,7 +12,7 @@ import (
 // LogReport is the report on a debugger's log: our judgement on what it says, and
 // the debugger's beside it. size is that of the file; version is the program's.
 func LogReport(l *windbglog.Log, file string, size int64, version string) *report.Report {
-	f := LogFacts(l)
+	f, added := logFacts(l)
 	r := &report.Report{
 		Schema:    report.Schema,
 		Tool:      report.Tool{Name: "bugcheck", Version: version},
@@ -21,9 +21,9 @@ func LogReport(l *windbglog.Log, file string, size int64, version string) *repor
 		Bugcheck:  bugcheck(&f),
 		Exception: exception(&f),
 		IRQL:      f.IRQL,
-		Stack:     logStack(l, &f),
+		Stack:     logStack(l, &f, added),
 		Verdict:   Judge(f),
-		Notes:     logNotes(l),
+		Notes:     logNotes(l, added),
 	}
 	if l.Process != "" {
 		r.Process = &report.Process{Name: f.Process, Trust: report.Recorded}
@@ -67,13 +67,17 @@ func logSystem(l *windbglog.Log) *report.System {
 }
 
 // logStack is the stack as it is shown: all of it that was read, with the trust
-// that the verdict gives each frame.
-func logStack(l *windbglog.Log, f *Facts) []report.Frame {
+// that the verdict gives each frame, and the frame that was added to it.
+func logStack(l *windbglog.Log, f *Facts, added int) []report.Frame {
 	frames := make([]report.Frame, 0, len(f.Frames))
+	rest := l.Frames
 	for i, fr := range f.Frames {
-		out := report.Frame{
-			Address: report.Hex(narrow(l.Frames[i].Address, l.Arch)), StackPointer: report.Hex(narrow(l.Frames[i].StackPointer, l.Arch)),
-			Image: fr.Image, Module: fr.Module, Symbol: fr.Symbol, Trust: fr.Trust,
+		out := report.Frame{Image: fr.Image, Module: fr.Module, Symbol: fr.Symbol, Trust: fr.Trust}
+		if i == added {
+			out.Address = report.Hex(f.Exception.Address)
+		} else {
+			out.Address, out.StackPointer = report.Hex(narrow(rest[0].Address, l.Arch)), report.Hex(narrow(rest[0].StackPointer, l.Arch))
+			rest = rest[1:]
 		}
 		if fr.Module != "" {
 			offset := report.Hex(fr.Offset)
@@ -85,7 +89,7 @@ func logStack(l *windbglog.Log, f *Facts) []report.Frame {
 }
 
 // logNotes say what a log is worth, and what is odd about this one.
-func logNotes(l *windbglog.Log) []report.Note {
+func logNotes(l *windbglog.Log, added int) []report.Note {
 	c := &collection{}
 	c.note("debugger's log", report.T("This is the text of a debugger, not a dump: only what it prints is known. The callers are those that the debugger found; nothing of them could be checked."))
 	if l.Cut {
@@ -96,6 +100,9 @@ func logNotes(l *windbglog.Log) []report.Note {
 	}
 	if len(l.Frames) == 0 {
 		c.note("debugger's log", report.T("It holds no stack, so nothing can be said of who called whom."))
+	}
+	if added >= 0 {
+		c.note("debugger's log", report.T("Its stack lacks the instruction that failed; frame %d was added, from where the log names that instruction.", added))
 	}
 	if l.Doubt >= 0 && l.Doubt < len(l.Frames) {
 		c.note("debugger's log", report.T("From frame %d on the debugger itself warned that its stack may be wrong.", l.Doubt))
