@@ -28,10 +28,8 @@ var classes = map[uint32]func(*Facts) string{
 // classOf is the class of a stop code: that of its rule, else of the table, else
 // the code.
 func classOf(f *Facts) string {
-	if r := ruleFor(f.Code); r.class != nil && badStack(f) {
-		return r.class(f) + "_STACKPTR_ERROR"
-	} else if r.class != nil {
-		return r.class(f)
+	if r := ruleFor(f.Code); r.class != nil {
+		return stackError(f, r.class(f))
 	}
 	if class := classes[f.Code]; class != nil {
 		return class(f)
@@ -42,10 +40,13 @@ func classOf(f *Facts) string {
 	return verified(f, fmt.Sprintf("0x%X", f.Code))
 }
 
-// badStack reports a stack pointer outside the thread's stack where the class says so
+// stackError marks the class where the stack pointer was outside the thread's stack
 // (3 published buckets). 0x139 with P1 = 4 is that by itself.
-func badStack(f *Facts) bool {
-	return f.BadStack && (f.Code == 0x7f || f.Code == 0x139 && f.Parameters[0] != 4)
+func stackError(f *Facts, class string) string {
+	if f.BadStack && (f.Code == 0x7f || f.Code == 0x139 && f.Parameters[0] != 4) {
+		class += "_STACKPTR_ERROR"
+	}
+	return class
 }
 
 // A stop code may be a status: what a program raised that Windows cannot run
