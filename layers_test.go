@@ -23,6 +23,7 @@ var layers = map[string]int{
 	"lab":                  1,
 	"undname":              0,
 	"disasm":               0,
+	"windbglog":            0,
 	"mem":                  1,
 	"internal/archive":     2,
 	"internal/cab":         1,
@@ -50,7 +51,7 @@ var layers = map[string]int{
 // standalone packages import nothing of ours, but for packages below their own
 // path.
 var standalone = map[string]bool{
-	"report": true, "win": true, "internal/le": true, "undname": true, "disasm": true,
+	"report": true, "win": true, "internal/le": true, "undname": true, "disasm": true, "windbglog": true,
 	"lab": true, "lab/code": true, "lab/ram": true, "lab/eventlog": true,
 }
 

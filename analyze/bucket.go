@@ -21,7 +21,7 @@ func BucketHash(space, bucket string) string {
 
 // verified adds VRF to a class when driver verifier was at work.
 func verified(f *Facts, class string) string {
-	if f.Verifier {
+	if f.Verifier || onVerifierPath(f) {
 		return class + "_VRF"
 	}
 	return class

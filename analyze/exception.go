@@ -81,12 +81,13 @@ func (j *judgement) describeAccess(target uint64) {
 }
 
 // classException is the class for 0x3B and 0x7E: AV for access violations, else
-// with the status (10 published cases).
+// with the status, in upper case (14 published cases; lower case is that of older
+// debuggers).
 func classException(f *Facts) string {
 	if f.Exception != nil && f.Exception.Code == statusAccessViolation {
 		return verified(f, "AV")
 	}
-	return verified(f, fmt.Sprintf("0x%X_%x", f.Code, status(f)))
+	return verified(f, fmt.Sprintf("0x%X_%X", f.Code, status(f)))
 }
 
 func status(f *Facts) uint32 {

@@ -31,6 +31,7 @@ type Facts struct {
 	IRQL        *uint8
 	Images      []Image      // the loaded modules
 	Verifier    bool         // driver verifier was on, or made this crash
+	BadStack    bool         // the stack pointer was outside the thread's stack; only a log says it
 	Named       string       // the image that Windows itself names (KiBugCheckDriver); "" if none
 	CPUVendor   string       // GenuineIntel, AuthenticAMD
 	CodeDiffer  string       // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
@@ -52,6 +53,7 @@ type Exception struct {
 	Address uint64 // of the instruction
 	Access  string // read, write, execute; "" if not an access
 	Target  *uint64
+	Read    uint32 // NTSTATUS of the read that failed, of a page that did not come back
 }
 
 // Context says which registers the frames start from.

@@ -31,10 +31,7 @@ func Judge(f Facts) report.Verdict {
 		return judgeUser(&f)
 	}
 	r := ruleFor(f.Code)
-	j := &judgement{f: &f, class: fmt.Sprintf("0x%X", f.Code)}
-	if r.class != nil {
-		j.class = r.class(&f)
-	}
+	j := &judgement{f: &f, class: classOf(&f)}
 	if r.judge != nil {
 		r.judge(j)
 	}
@@ -224,6 +221,10 @@ const startTakes = 30 * time.Minute
 func (j *judgement) suspect() {
 	j.decide(report.CauseUnknown, report.Low)
 	found := suspects(j.f)
+	if frame, ok := lastResort(j.f); ok && len(found) == 0 {
+		j.decideKernel(frame)
+		return
+	}
 	if len(found) != 1 {
 		return
 	}
@@ -267,7 +268,7 @@ func (j *judgement) name() {
 	case j.bucket == noBucket:
 		return
 	case j.bucket == "" && j.v.Module != "":
-		j.bucket = j.class + "_" + function(j.v.Module, j.v.Symbol)
+		j.bucket = j.class + "_" + function(j.v.Module, j.bucketSymbol())
 	case j.bucket == "":
 		return
 	}
@@ -275,6 +276,16 @@ func (j *judgement) name() {
 		j.bucket = "LKD_" + j.bucket
 	}
 	j.v.Bucket, j.v.BucketHash = j.bucket, BucketHash("km", j.bucket)
+}
+
+// bucketSymbol is the function as the bucket has it. A failed check in the kernel
+// itself goes under the entry of the check, whatever noticed it (3 published
+// cases), but for the list of timers, which is named.
+func (j *judgement) bucketSymbol() string {
+	if j.f.Code == 0x139 && j.v.Module == "nt" && j.v.Symbol != "" && !isTimerList(j.f) {
+		return "KiFastFailDispatch"
+	}
+	return j.v.Symbol
 }
 
 // symbolOf is the function of the first frame in a module; "" if there is none.

@@ -85,4 +85,31 @@ func judgePoolCaller(j *judgement) {
 	}
 }
 
-func classC2(f *Facts) string { return verified(f, fmt.Sprintf("0xc2_%x", f.Parameters[0])) }
+// classC2: of a block that was freed before, Windows 10 tells the pool tag in P2, and
+// it is part of the class, blanks as _ (2 published cases, 1 hash checked).
+func classC2(f *Facts) string {
+	class := fmt.Sprintf("0xc2_%x", f.Parameters[0])
+	if tag := bucketTag(f.Parameters[1]); f.Parameters[0] == 7 && tag != "" {
+		class += "_" + tag
+	}
+	return verified(f, class)
+}
+
+// bucketTag is a pool tag as buckets write it; "" for a number that is none.
+func bucketTag(v uint64) string {
+	if v>>32 != 0 {
+		return ""
+	}
+	var b []byte
+	for ; len(b) < 4; v >>= 8 {
+		switch c := byte(v); {
+		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
+			b = append(b, c)
+		case c >= ' ' && c < 0x7f:
+			b = append(b, '_')
+		default:
+			return ""
+		}
+	}
+	return string(b)
+}

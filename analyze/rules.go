@@ -19,6 +19,7 @@ var rules = map[uint32]rule{
 	0x1a:  {judge: judge1A, class: class1A, happened: happened1A},
 	0x1e:  {collect: collect1E, judge: judgeException, class: class1E, happened: happenedException},
 	0x20:  {class: class20},
+	0x39:  {judge: judge39, happened: happened39},
 	0x3b:  {collect: collect3B, judge: judgeException, class: classException, happened: happenedException},
 	0x4e:  {class: class4E},
 	0x50:  {collect: collect50, judge: judge50, class: class50, happened: happened50},

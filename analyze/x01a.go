@@ -31,6 +31,7 @@ func judge1A(j *judgement) {
 	case pageHashBroken:
 		j.evidence(report.Recorded, parameter(1), report.T("A page that was read back from disk is not what was written: its checksum differs."))
 		j.decide(report.CauseHardware, report.Medium)
+		j.bucket = "PAGE_HASH_ERRORS_0x1a_3f" // 1 published bucket
 	default:
 		j.evidence(report.Recorded, parameter(1), report.T("The memory manager found its own records damaged (kind 0x%x); it noticed the damage, it did not do it.", p[0]))
 	}

@@ -59,8 +59,11 @@ func (j *judgement) nearestCaller() {
 // class50: read and write keep a literal (null), for the page type that was not
 // looked up (3 published cases).
 func class50(f *Facts) string {
-	if access50(f) == "write" {
+	switch access50(f) {
+	case "write":
 		return verified(f, "AV_W_(null)")
+	case "execute": // 2 published cases
+		return verified(f, "AV_X_(null)_BAD_IP")
 	}
 	return verified(f, "AV_R_(null)")
 }

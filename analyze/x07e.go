@@ -41,11 +41,12 @@ func collect1E(c *collection) {
 	c.faultAt(p[1], parameter(2))
 }
 
-// class1E: the one published case of the new form keeps R or W.
+// class1E keeps R or W (4 published cases, 1 hash checked). A status is in upper case
+// in the new form (8 published buckets).
 func class1E(f *Facts) string {
 	x := f.Exception
 	if x == nil || x.Code != statusAccessViolation {
-		return verified(f, fmt.Sprintf("0x1E_%x", status(f)))
+		return verified(f, fmt.Sprintf("0x1E_%X", status(f)))
 	}
 	if x.Access == "write" {
 		return verified(f, "AV_W")

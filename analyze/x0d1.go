@@ -1,6 +1,10 @@
 package analyze
 
-import "bugcheck/report"
+import (
+	"slices"
+
+	"bugcheck/report"
+)
 
 // IRQL_NOT_LESS_OR_EQUAL (0xA) and DRIVER_IRQL_NOT_LESS_OR_EQUAL (0xD1): memory
 // was touched that was not there, at an IRQL where Windows cannot fetch it.
@@ -65,12 +69,33 @@ func (j *judgement) describeTarget(addr uint64, p Place, source report.Text) {
 	}
 }
 
+// classAccess: code that was not in memory has a class of its own, and so has a
+// fault while interrupts were disabled, which Windows reports as IRQL 0xff (1 and 2
+// published cases).
 func classAccess(f *Facts) string {
-	if accessBits(f.Parameters[2]) == "execute" && f.Places[3].Kind != PlaceUnloaded {
-		return verified(f, "AV_CODE_AV_PAGED_IP")
+	switch {
+	case accessBits(f.Parameters[2]) == "execute" && f.Places[3].Kind != PlaceUnloaded:
+		if ranNowhere(f) {
+			return verified(f, "AV") + "_CODE_AV_BAD_IP"
+		}
+		return verified(f, "AV") + "_CODE_AV_PAGED_IP"
+	case f.Parameters[1] == interruptsDisabled:
+		return verified(f, "DISABLED_INTERRUPT_FAULT")
 	}
 	return verified(f, "AV")
 }
+
+// ranNowhere reports an instruction outside every module: BAD_IP instead of PAGED_IP,
+// code that was paged out (1 published bucket, and 4; in one of these _VRF stands
+// behind AV).
+func ranNowhere(f *Facts) bool {
+	i := slices.IndexFunc(f.Frames, func(fr Frame) bool { return fr.Trust == report.TrustContext })
+	return f.Context.Fault && i >= 0 && f.Frames[i].Module == ""
+}
+
+// interruptsDisabled stands as the IRQL of a fault while the processor took no
+// interrupts.
+const interruptsDisabled = 0xff
 
 func happenedAccess(f *Facts) report.Text {
 	if f.Places[0].Kind == PlaceNull {

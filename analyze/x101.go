@@ -25,10 +25,19 @@ func judge101(j *judgement) {
 		}
 	}
 	j.decide(report.CauseUnknown, report.Low)
-	j.bucket = "CLOCK_WATCHDOG_TIMEOUT"
+	j.bucket = bucket101(j.f)
 }
 
 func class101(*Facts) string { return "CLOCK_WATCHDOG_TIMEOUT" }
+
+// bucket101 is the class alone, and with the driver where the processor that hangs
+// was seen in one (1 published case of each, the hashes checked).
+func bucket101(f *Facts) string {
+	if h := f.Hung; h != nil && h.At.Kind == PlaceModule && thirdParty(h.At.Image) {
+		return class101(f) + "_" + function(h.At.Module, h.At.Symbol)
+	}
+	return class101(f)
+}
 
 func happened101(f *Facts) report.Text {
 	return report.T("processor %d stopped answering", f.Parameters[3])

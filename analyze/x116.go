@@ -15,6 +15,7 @@ func judge116(j *judgement) {
 	p, where := j.f.Parameters, j.f.Places[1]
 	if where.Kind != PlaceModule {
 		j.evidence(report.Recorded, parameter(2), report.T("The address of the display driver, 0x%x, lies in no loaded driver.", p[1]))
+		j.displayDriver()
 		return
 	}
 	j.evidence(report.Recorded, parameter(2), report.T("The display driver that did not recover is the one at 0x%x: %s.", p[1], where.at()))
@@ -24,6 +25,41 @@ func judge116(j *judgement) {
 	j.evidence(report.Derived, report.T("stop code"), report.T("The driver answers for the graphics card: overheating, a weak power supply, overclocking or a failing card look the same from here."))
 	j.convict(where.Image, where.Module, "", report.High)
 	j.bucket = fmt.Sprintf("0x%x_IMAGE_%s", j.f.Code, where.Image)
+}
+
+// displayDriver names the display driver where parameter 2 does not: the one on the
+// stack, else the only one that is loaded. The stack is that of Windows' graphics
+// kernel, which waited; it is not to blame.
+func (j *judgement) displayDriver() {
+	isDisplay := func(image string) bool {
+		d, ok := win.English.Driver(image)
+		return ok && d.Kind == "display" && thirdParty(image)
+	}
+	j.decide(report.CauseUnknown, report.Low)
+	j.bucket = noBucket
+	var found []Image
+	for _, fr := range certain(j.f) {
+		if isDisplay(fr.Image) && len(found) == 0 {
+			found = []Image{{Image: fr.Image, Module: fr.Module}}
+			j.evidence(report.Derived, report.T("stack"), report.T("The display driver on the stack is %s.", fr.Image))
+		}
+	}
+	if len(found) == 0 {
+		for _, i := range j.f.Images {
+			if isDisplay(i.Image) {
+				found = append(found, i)
+				j.suggest(i.Image, report.T("it is a loaded display driver"))
+			}
+		}
+		if len(found) == 1 {
+			j.evidence(report.Derived, report.T("loaded drivers"), report.T("The only loaded driver of a graphics card is %s.", found[0].Image))
+		}
+	}
+	if len(found) == 1 {
+		j.v.Alternatives = nil
+		j.convict(found[0].Image, found[0].Module, "", report.Medium)
+		j.bucket = fmt.Sprintf("0x%x_IMAGE_%s", j.f.Code, found[0].Image)
+	}
 }
 
 func class116(f *Facts) string { return fmt.Sprintf("0x%x", f.Code) }

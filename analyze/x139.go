@@ -46,7 +46,22 @@ func class139(f *Facts) string {
 	if name := win.FastFailName(code); name != "" {
 		class += "_" + name
 	}
+	if isTimerList(f) {
+		class += "_KTIMER_LIST_CORRUPTION"
+	}
 	return verified(f, class)
+}
+
+// isTimerList reports that the damaged list is that of the timers: the check that
+// failed stands in the function that walks it. The debugger has a class of its own
+// for that (the crashes of 1 machine, the hash checked).
+func isTimerList(f *Facts) bool {
+	for _, fr := range certain(f) {
+		if fr.Module != "nt" || fr.Symbol != "KiFastFailDispatch" {
+			return f.Code == 0x139 && f.Parameters[0] == 3 && fr.Module == "nt" && fr.Symbol == "KiProcessExpiredTimerList"
+		}
+	}
+	return false
 }
 
 func happened139(f *Facts) report.Text {

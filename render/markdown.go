@@ -62,6 +62,24 @@ func (p *page) markdownOverview() {
 	if p.r.Verdict.Bucket != "" {
 		p.mdRow("Bucket", code(p.r.Verdict.Bucket)+"<br>"+code(p.r.Verdict.BucketHash))
 	}
+	p.markdownDebugger()
+}
+
+func (p *page) markdownDebugger() {
+	d := p.r.Debugger
+	if d == nil {
+		return
+	}
+	var parts []string
+	for _, s := range []string{d.Image, d.Symbol, d.Bucket, d.BucketHash} {
+		if s != "" {
+			parts = append(parts, code(s))
+		}
+	}
+	if text := p.text(d.Difference); text != "" {
+		parts = append(parts, md(text))
+	}
+	p.mdRow("WinDbg said", strings.Join(parts, "<br>"))
 }
 
 func (p *page) mdHeading(s string) {

@@ -112,6 +112,9 @@ func (p *page) overview() {
 	p.row("Where", p.where())
 	p.row("System", p.system())
 	p.row("Machine", p.machine())
+	if r.Dump.Source == report.SourceLog {
+		p.row("Dump", p.say("none: this is the text of a debugger (see the notes)"))
+	}
 	if r.Dump.Truncated {
 		p.row("Dump", p.say("cut off: parts of it are missing (see the notes)"))
 	}
@@ -203,21 +206,38 @@ func (p *page) system() string {
 	if s.ReleaseBuild != 0 {
 		version = win.VersionNumber(s.ReleaseBuild) // what winver shows
 	}
-	parts := []string{fmt.Sprintf("%s (%s)", s.Name, version)}
-	if version == "" {
-		parts[0] = s.Name
-	}
-	if s.Lab != "" {
-		parts[0] = fmt.Sprintf("%s (%s, %s)", s.Name, version, s.Lab)
+	var parts []string
+	if name := systemName(s.Name, version, s.Lab); name != "" {
+		parts = append(parts, name)
 	}
 	if s.Processors > 0 {
 		parts = append(parts, p.say("%d processors", s.Processors))
 	}
-	parts = append(parts, p.r.Dump.Architecture)
+	if a := p.r.Dump.Architecture; a != "" {
+		parts = append(parts, a)
+	}
 	if s.VirtualMachine != nil {
 		parts = append(parts, p.say("virtual machine (%s)", *s.VirtualMachine))
 	}
 	return strings.Join(parts, p.say(", "))
+}
+
+// systemName is the release with version and lab in parentheses, as far as they are
+// known.
+func systemName(name, version, lab string) string {
+	var details []string
+	for _, s := range []string{version, lab} {
+		if s != "" {
+			details = append(details, s)
+		}
+	}
+	if name == "" {
+		return strings.Join(details, ", ")
+	}
+	if version == "" {
+		return name
+	}
+	return name + " (" + strings.Join(details, ", ") + ")"
 }
 
 func (p *page) machine() string {
@@ -394,9 +414,29 @@ func (p *page) rest() {
 		p.line(pad(p.say("Bucket"), p.labelWidth()) + r.Verdict.Bucket)
 		p.line(pad("", p.labelWidth()) + r.Verdict.BucketHash)
 	}
+	p.debugger()
 	p.thirdParty()
 	p.unloaded()
 	p.notes()
+}
+
+// debugger is what another debugger said of the same crash.
+func (p *page) debugger() {
+	d := p.r.Debugger
+	if d == nil {
+		return
+	}
+	label := p.say("WinDbg said")
+	who := d.Image
+	if d.Symbol != "" {
+		who = strings.TrimSpace(who + " (" + d.Symbol + ")")
+	}
+	for _, text := range []string{who, d.Bucket, d.BucketHash, p.text(d.Difference)} {
+		if text != "" {
+			p.block(pad(label, p.labelWidth()), "", text)
+			label = ""
+		}
+	}
 }
 
 // shownDrivers is how many third-party drivers the text names without All.

@@ -28,6 +28,7 @@ type Report struct {
 	Threads     []ThreadStack    `json:"threads,omitempty"` // the other threads of a program
 	Verdict     Verdict          `json:"verdict"`
 	Incident    *Incident        `json:"incident,omitempty"` // what the event logs given with the dump tell of the crash
+	Debugger    *Debugger        `json:"debugger,omitempty"` // what a debugger concluded, where its log was read
 	Modules     []Module         `json:"modules,omitempty"`
 	Unloaded    []UnloadedModule `json:"unloaded_modules,omitempty"`
 	Tagged      []TaggedData     `json:"tagged_data,omitempty"`
@@ -46,11 +47,25 @@ type Tool struct {
 type Dump struct {
 	File         string `json:"file"`
 	Kind         string `json:"kind,omitempty"`         // triage, full, kernel, active, automatic, live, minidump
+	Source       string `json:"source,omitempty"`       // log: the text of a debugger, not a dump
 	Architecture string `json:"architecture,omitempty"` // x64, arm64, x86
 	SizeBytes    int64  `json:"size_bytes"`
 	Truncated    bool   `json:"truncated"`
 	Comment      string `json:"comment,omitempty"`
 	Attributes   *Hex32 `json:"attributes,omitempty"` // DUMP_FILE_ATTRIBUTES, where the header has them
+}
+
+// SourceLog is the word of Dump.Source for the text of a debugger.
+const SourceLog = "log"
+
+// Debugger is what another debugger concluded from the same crash.
+type Debugger struct {
+	Image      string `json:"image,omitempty"`
+	Module     string `json:"module,omitempty"`
+	Symbol     string `json:"symbol,omitempty"`
+	Bucket     string `json:"bucket,omitempty"`
+	BucketHash string `json:"bucket_hash,omitempty"`
+	Difference Text   `json:"difference,omitzero"` // why the verdict differs from it
 }
 
 // System is the machine that crashed.

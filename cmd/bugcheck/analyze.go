@@ -21,6 +21,7 @@ import (
 	"bugcheck/render"
 	"bugcheck/report"
 	"bugcheck/timeline"
+	"bugcheck/windbglog"
 )
 
 // analyzeFlags are the flags of the analyze command.
@@ -47,13 +48,17 @@ name and identity; nothing of the dump is sent. --offline asks no server.
 
 Dumps inside .zip, .7z, .gz, .zst and .xz files are opened in place; - reads
 standard input; of a folder all dumps in and below it are taken. Several dumps
-get one line each and a summary by failure bucket.`,
+get one line each and a summary by failure bucket.
+
+Where no dump is left but the text that WinDbg's !analyze -v printed, give it
+that: it judges by what the text says, and puts WinDbg's own answer beside.`,
 		Example: `  bugcheck analyze 112326-8250-01.dmp
   bugcheck analyze --lang ja MEMORY.DMP
   bugcheck analyze --format json dump.zip | jq .verdict
   bugcheck analyze --format markdown -o report.md MEMORY.DMP
   bugcheck analyze C:\Windows\Minidump
   bugcheck analyze --events System.evtx MEMORY.DMP
+  bugcheck analyze windbg.txt
   bugcheck analyze --symbols 'srv*D:\symbols*https://symbols.example.com' 112326.dmp
   bugcheck analyze --offline --symbols pack.zip 112326.dmp
   ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
@@ -186,7 +191,9 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 	err = archive.Each(f, func(f archive.File) {
 		d, err := dump.Open(f, f.Size)
 		if err != nil {
-			yield(outcome{name: f.Name, err: err})
+			if !analyzeLogs(f, yield) {
+				yield(outcome{name: f.Name, err: err})
+			}
 			return
 		}
 		yield(outcome{name: f.Name, report: analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)})
@@ -194,6 +201,19 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 	if err != nil {
 		yield(outcome{name: name, err: err})
 	}
+}
+
+// analyzeLogs reads what is no dump as a debugger's log; false if it is none.
+func analyzeLogs(f archive.File, yield func(outcome)) bool {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, min(f.Size, windbglog.MaxSize)))
+	if err != nil {
+		return false
+	}
+	logs := windbglog.Parse(b)
+	for i := range logs {
+		yield(outcome{name: f.Name, report: analyze.LogReport(&logs[i], filepath.Base(f.Name), f.Size, version)})
+	}
+	return len(logs) > 0
 }
 
 // openFile opens a file, or takes all of standard input for "-".

@@ -28,10 +28,26 @@ func (s Scores) String() string {
 	return fmt.Sprintf("image %v bucket %v hash %v", s.Image, s.Bucket, s.Hash)
 }
 
+// add counts one case. Buckets count as equal only letter by letter.
+func (s *Scores) add(c Case, v report.Verdict) {
+	if c.Image != nil {
+		s.Image.add(analyze.SameImage(v.Image, *c.Image))
+	}
+	if c.Bucket != nil {
+		s.Bucket.add(v.Bucket == *c.Bucket)
+	}
+	if c.Hash != nil {
+		s.Hash.add(v.BucketHash == *c.Hash)
+	}
+}
+
 // Result is a comparison over all cases.
 type Result struct {
 	Complete, Rest Scores
+	Modern         Scores             // of the complete cases, those of debuggers of today
+	Older          Score              // of the others with a bucket: equal, or equal once ours is written in the old form
 	ByCode         map[string]*Scores // complete and others together
+	Reasons        map[string]int     // how often each reason stands behind a difference of a complete case
 	Differences    []string
 	// HashDifferences are cases whose bucket is equal but whose hash is not: there
 	// must be none.
@@ -40,53 +56,59 @@ type Result struct {
 
 // Compare asks Judge about every case.
 func Compare(cases []Case) Result {
-	r := Result{ByCode: map[string]*Scores{}}
+	r := Result{ByCode: map[string]*Scores{}, Reasons: map[string]int{}}
 	for _, c := range cases {
-		v := analyze.Judge(c.Facts())
-		all := &r.Rest
-		if c.Complete {
-			all = &r.Complete
-		}
-		code := r.ByCode[c.Code]
-		if code == nil {
-			code = &Scores{}
-			r.ByCode[c.Code] = code
-		}
-		r.one(c, v, all, code)
+		r.one(c)
 	}
 	sort.Strings(r.Differences)
 	return r
 }
 
-func (r *Result) one(c Case, v report.Verdict, sets ...*Scores) {
-	for _, s := range sets {
-		if c.Image != nil {
-			s.Image.add(sameImage(v.Image, *c.Image))
-		}
-		if c.Bucket != nil {
-			s.Bucket.add(v.Bucket == *c.Bucket)
-		}
-		if c.Hash != nil {
-			s.Hash.add(v.BucketHash == *c.Hash)
-		}
+func (r *Result) one(c Case) {
+	l := c.Log()
+	f := analyze.LogFacts(l)
+	v := analyze.Judge(f)
+	reason := analyze.Difference(l, &f, &v)
+	if r.ByCode[c.Code] == nil {
+		r.ByCode[c.Code] = &Scores{}
 	}
+	r.ByCode[c.Code].add(c, v)
 	if c.Bucket != nil && c.Hash != nil && v.Bucket == *c.Bucket && v.BucketHash != *c.Hash {
 		r.HashDifferences = append(r.HashDifferences, fmt.Sprintf("%s: bucket %s: hash %s, the debugger has %s", c.ID, v.Bucket, v.BucketHash, *c.Hash))
 	}
-	mark := "other   "
-	if c.Complete {
-		mark = "complete"
+	if !c.Complete {
+		r.Rest.add(c, v)
+		r.differs("other   ", c, v, reason)
+		return
 	}
-	if c.Image != nil && !sameImage(v.Image, *c.Image) {
-		r.Differences = append(r.Differences, fmt.Sprintf("%s %s: image %q, the debugger has %q", mark, c.ID, v.Image, *c.Image))
+	r.Complete.add(c, v)
+	switch {
+	case c.Modern():
+		r.Modern.add(c, v)
+	case c.Bucket != nil:
+		r.Older.add(reason == analyze.SameAnswer || reason == analyze.OldForm)
+	}
+	if reason != analyze.SameAnswer {
+		r.Reasons[reason]++
+	}
+	r.differs("complete", c, v, reason)
+}
+
+// differs keeps what to print of a case that differs.
+func (r *Result) differs(mark string, c Case, v report.Verdict, reason string) {
+	line := func(what, ours, theirs string) {
+		r.Differences = append(r.Differences, fmt.Sprintf("%s %s: %s %q, the debugger has %q (%s)", mark, c.ID, what, ours, theirs, reason))
+	}
+	if c.Image != nil && !analyze.SameImage(v.Image, *c.Image) {
+		line("image", v.Image, *c.Image)
 	}
 	if c.Bucket != nil && v.Bucket != *c.Bucket {
-		r.Differences = append(r.Differences, fmt.Sprintf("%s %s: bucket %q, the debugger has %q", mark, c.ID, v.Bucket, *c.Bucket))
+		line("bucket", v.Bucket, *c.Bucket)
 	}
 }
 
-// Print writes scores by stop code, every difference, and the totals; the last
-// line is that of the complete cases.
+// Print writes scores by stop code, every difference with its reason, and the
+// totals; the last line is that of the complete cases.
 func (r Result) Print(w io.Writer) {
 	codes := make([]string, 0, len(r.ByCode))
 	for c := range r.ByCode {
@@ -101,6 +123,16 @@ func (r Result) Print(w io.Writer) {
 		fmt.Fprintln(w, d)
 	}
 	fmt.Fprintln(w)
+	reasons := make([]string, 0, len(r.Reasons))
+	for reason := range r.Reasons {
+		reasons = append(reasons, reason)
+	}
+	sort.Strings(reasons)
+	for _, reason := range reasons {
+		fmt.Fprintf(w, "complete cases that differ, %s: %d\n", reason, r.Reasons[reason])
+	}
 	fmt.Fprintln(w, "others:  ", r.Rest)
+	fmt.Fprintln(w, "older:    bucket, written in their form:", r.Older)
+	fmt.Fprintln(w, "modern:  ", r.Modern)
 	fmt.Fprintln(w, "complete:", r.Complete)
 }

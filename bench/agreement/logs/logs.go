@@ -12,9 +12,7 @@ import (
 	"strings"
 
 	"bugcheck/analyze"
-	"bugcheck/kernel"
-	"bugcheck/report"
-	"bugcheck/win"
+	"bugcheck/windbglog"
 )
 
 // Case is one published log.
@@ -34,6 +32,7 @@ type Case struct {
 	IRQL     *uint8    `json:"irql"`
 	Frames   []Frame   `json:"frames"`
 	Differ   *string   `json:"memory_corruptor"`
+	Default  *string   `json:"default_bucket"`
 	Verifier bool      `json:"verifier"`
 	AVType   *string   `json:"av_type"`
 	Complete bool      `json:"complete"`
@@ -79,46 +78,35 @@ func Read(file string) ([]Case, error) {
 	return cases, s.Err()
 }
 
-// Facts are what the log says, in Judge's terms.
-func (c Case) Facts() analyze.Facts {
-	code := uint32(number(c.Code))
-	f := analyze.Facts{
-		Arch: text(c.Arch), RawCode: code, Code: win.BaseCode(code), Verifier: c.Verifier, IRQL: c.IRQL,
-		Process: text(c.Process), CodeDiffer: text(c.Differ), Context: analyze.Context{Fault: true},
-		Live: strings.HasPrefix(text(c.Bucket), "LKD_"),
+// Log is the case as the log that it was taken from.
+func (c Case) Log() *windbglog.Log {
+	l := &windbglog.Log{
+		Code: uint32(number(c.Code)), Arch: text(c.Arch), Process: text(c.Process), IRQL: c.IRQL, Verifier: c.Verifier,
+		Access: strings.ToLower(text(c.AVType)), Corruptor: text(c.Differ), Old: c.Default != nil, Doubt: -1,
+		Said: windbglog.Said{Image: text(c.Image), Module: text(c.Module), Symbol: text(c.Symbol), Bucket: text(c.Bucket), Hash: text(c.Hash)},
 	}
-	if s, ok := win.English.Code(f.Code); ok {
-		f.Name = s.Name
-		f.Live = f.Live || s.Live
-	}
-	for i, a := range c.Args {
-		if i < 4 && a != nil {
-			f.Parameters[i] = number(*a)
+	for _, a := range c.Args {
+		if a == nil {
+			break
 		}
+		l.Arguments = append(l.Arguments, number(*a))
 	}
-	_, _ = fmt.Sscanf(strings.TrimPrefix(strings.TrimPrefix(text(c.Build), "10.0."), "6.3."), "%d", &f.Build)
+	_, _ = fmt.Sscanf(strings.TrimPrefix(strings.TrimPrefix(text(c.Build), "10.0."), "6.3."), "%d", &l.Build)
 	for _, fr := range c.Frames {
-		f.Frames = append(f.Frames, fr.facts())
+		l.Frames = append(l.Frames, windbglog.Frame{Module: text(fr.Module), Symbol: text(fr.Symbol), Offset: number(text(fr.Offset))})
 	}
 	if c.Status != nil {
-		f.Exception = &analyze.Exception{Code: uint32(number(*c.Status)), Address: f.Parameters[1], Access: strings.ToLower(text(c.AVType))}
+		status := uint32(number(*c.Status))
+		l.Exception = &status
 	}
-	return f
+	return l
 }
 
-func (fr Frame) facts() analyze.Frame {
-	module := text(fr.Module)
-	f := analyze.Frame{Module: module, Symbol: text(fr.Symbol), Offset: number(text(fr.Offset)), Trust: report.TrustUnwind}
-	switch module {
-	case "":
-	case "nt":
-		f.Image = "ntoskrnl.exe"
-	case "hal":
-		f.Image = "hal.dll"
-	default:
-		f.Image = module + ".sys"
-	}
-	return f
+// Modern reports a case of a debugger of today (10.0, since about 2019): its
+// bucket has neither the architecture nor an offset, and it has no
+// DEFAULT_BUCKET_ID, a field that was dropped then.
+func (c Case) Modern() bool {
+	return c.Default == nil && !analyze.IsOldBucket(text(c.Bucket))
 }
 
 func text(s *string) string {
@@ -131,14 +119,4 @@ func text(s *string) string {
 func number(s string) uint64 {
 	v, _ := strconv.ParseUint(s, 0, 64)
 	return v
-}
-
-// sameImage compares image names: the debugger calls the kernel by its symbol
-// file, and takes the extension from the image, which the logs' frames lack.
-func sameImage(got, want string) bool {
-	if kernel.ModuleName(got) == "nt" && kernel.ModuleName(want) == "nt" {
-		return true
-	}
-	stem := func(s string) string { return strings.ToLower(strings.TrimSuffix(s, filepath.Ext(s))) }
-	return stem(got) == stem(want)
 }

@@ -9,7 +9,10 @@ import (
 
 // floor is what was last reached on the corpus's complete cases. Raise it with
 // every improvement; a change that falls below it is a step back.
-var floor = Scores{Image: Score{Equal: 30}, Bucket: Score{Equal: 17}, Hash: Score{Equal: 16}}
+var floor = Scores{Image: Score{Equal: 30}, Bucket: Score{Equal: 18}, Hash: Score{Equal: 16}}
+
+// floorModern is the same of the complete cases of today's debuggers.
+var floorModern = Scores{Image: Score{Equal: 18}, Bucket: Score{Equal: 18}, Hash: Score{Equal: 16}}
 
 func TestAgreement_DoesNotFall(t *testing.T) {
 	corpus.Dir(t, ".")
@@ -17,12 +20,21 @@ func TestAgreement_DoesNotFall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Compare(cases).Complete
-	if got.Image.Equal < floor.Image.Equal || got.Bucket.Equal < floor.Bucket.Equal || got.Hash.Equal < floor.Hash.Equal {
-		t.Errorf("complete cases: %v; last recorded: image %d bucket %d hash %d", got, floor.Image.Equal, floor.Bucket.Equal, floor.Hash.Equal)
-	}
-	if got.Image.Of == 0 {
-		t.Error("no complete case was read")
+	got := Compare(cases)
+	for _, part := range []struct {
+		name       string
+		got, floor Scores
+	}{
+		{"complete", got.Complete, floor},
+		{"modern", got.Modern, floorModern},
+	} {
+		g, f := part.got, part.floor
+		if g.Image.Equal < f.Image.Equal || g.Bucket.Equal < f.Bucket.Equal || g.Hash.Equal < f.Hash.Equal {
+			t.Errorf("%s cases: %v; last recorded: image %d bucket %d hash %d", part.name, g, f.Image.Equal, f.Bucket.Equal, f.Hash.Equal)
+		}
+		if g.Image.Of == 0 {
+			t.Errorf("no %s case was read", part.name)
+		}
 	}
 }
 
