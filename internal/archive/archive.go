@@ -15,10 +15,13 @@ import (
 	"io"
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bodgit/sevenzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/therootcompany/xz"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/japanese"
 
 	"bugcheck/internal/cab"
 )
@@ -207,7 +210,7 @@ func (m *members) member(name string, size uint64, sum uint32, open func() (io.R
 	if err != nil {
 		m.fail(name, err)
 	}
-	f := memory(m.archive+"/"+path.Clean(slashes(name)), b)
+	f := memory(m.archive+"/"+path.Clean(plain(name)), b)
 	switch {
 	case len(b) <= headSize:
 	case isArchive(b):
@@ -229,8 +232,20 @@ func (m *members) nested(name string, f File) {
 	m.archive = outer
 }
 
-// slashes makes a name that Windows packed one of the usual kind.
-func slashes(name string) string { return strings.ReplaceAll(name, `\`, "/") }
+// plain makes a name that Windows packed one of the usual kind: in UTF-8, with slashes.
+// Archives from Japanese machines have names in Shift JIS and do not say so; other code
+// pages cannot be told from each other, and Latin letters are read as those of the first
+// PCs, which the zip format names as its own.
+func plain(name string) string {
+	if !utf8.ValidString(name) {
+		s, err := japanese.ShiftJIS.NewDecoder().String(name)
+		if err != nil || strings.ContainsRune(s, utf8.RuneError) {
+			s, _ = charmap.CodePage437.NewDecoder().String(name)
+		}
+		name = s
+	}
+	return strings.ReplaceAll(name, `\`, "/")
+}
 
 func isArchive(head []byte) bool {
 	return bytes.HasPrefix(head, []byte(magicZip)) || bytes.HasPrefix(head, []byte(magic7z)) || bytes.HasPrefix(head, []byte(magicCab))

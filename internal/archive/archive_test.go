@@ -240,3 +240,17 @@ func zipOf(tb testing.TB, members map[string][]byte) []byte {
 	}
 	return out.Bytes()
 }
+
+// TestEach_Names: names in the code page of the machine that packed them.
+func TestEach_Names(t *testing.T) {
+	for packed, want := range map[string]string{
+		"\x83\x8d\x83O\\MEMORY.DMP": "a.zip/\u30ed\u30b0/MEMORY.DMP", // Shift JIS
+		"caf\x82/MEMORY.DMP":        "a.zip/caf\u00e9/MEMORY.DMP",    // code page 437
+		"plain/MEMORY.DMP":          "a.zip/plain/MEMORY.DMP",
+	} {
+		v, err := each(t, "a.zip", zipOf(t, map[string][]byte{packed: labDump(t)}))
+		if err != nil || len(v.names) != 1 || v.names[0] != want {
+			t.Errorf("%q: got %q, %v, want %q", packed, v.names, err, want)
+		}
+	}
+}
