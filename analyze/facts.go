@@ -33,6 +33,7 @@ type Facts struct {
 	Verifier    bool         // driver verifier was on, or made this crash
 	Named       string       // the image that Windows itself names (KiBugCheckDriver); "" if none
 	CPUVendor   string       // GenuineIntel, AuthenticAMD
+	CPUFamily   uint16       // stop code 0x124; zero if not known
 	CodeDiffer  string       // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
 	CodeChanges []CodeChange // functions at work whose code is not that of their image
 	Block       *Block       // of pool, that the stop code is about
@@ -104,12 +105,6 @@ type Power struct {
 	Service   string   // of the device node
 	Instance  string   // device instance path of the device node
 	Stack     []string // drivers of the device's stack, the top first
-}
-
-// WHEA is a hardware error record, as far as it was decoded.
-type WHEA struct {
-	Section string // PROCESSOR, PCIEXPRESS, MEMORY, …: as buckets spell it; "" if not known
-	Device  string // PCI bus:device.function with its identifiers
 }
 
 // owner looks up who made an image.

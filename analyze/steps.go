@@ -22,7 +22,7 @@ func nextSteps(j *judgement) []report.Text {
 	case j.v.Cause == report.CauseStorage:
 		steps = storageSteps()
 	case j.v.Cause == report.CauseHardware && j.f.Code == 0x124:
-		steps = machineCheckSteps()
+		steps = steps124(j.f)
 	case j.v.Cause == report.CauseHardware:
 		steps = memorySteps()
 	case stepsByCode[j.f.Code] != nil:
