@@ -41,7 +41,7 @@ func Judge(f Facts) report.Verdict {
 	j.judgeChanges()
 	j.judgePage()
 	j.judgeBlock()
-	if isHang(&f) && r.judge == nil {
+	if isHang(&f) && (r.judge == nil || waitCodes[f.Code]) {
 		j.judgeStuck()
 	}
 	j.judgeCode()
@@ -78,6 +78,14 @@ func (j *judgement) convict(image, module, symbol, confidence string) {
 // noticed settles the cause and leaves it to the stack who is named: he met it, and
 // is not to blame.
 func (j *judgement) noticed(cause, confidence string) { j.cause, j.sure = cause, confidence }
+
+// likely is noticed, with low confidence, unless the stack names a driver of a third
+// party.
+func (j *judgement) likely(cause string) {
+	if f, ok := blamed(j.f); !ok || !thirdParty(f.Image) {
+		j.noticed(cause, report.Low)
+	}
+}
 
 // judgeNoticed applies noticed.
 func (j *judgement) judgeNoticed() {
