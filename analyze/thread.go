@@ -63,8 +63,15 @@ func (t *Thread) certain() []Frame {
 // shownCallers is how many callers of a thread are told.
 const shownCallers = 6
 
+// switching are the functions by which every thread that waits gives its processor
+// away: they say nothing of it.
+var switching = map[string]bool{"SwapContext": true, "KiSwapContext": true, "KiSwapThread": true, "KiCommitThreadWait": true}
+
 // callers lists the callers of a thread for people, the innermost first.
 func callers(frames []Frame) string {
+	for len(frames) > 1 && frames[0].Module == "nt" && switching[frames[0].Symbol] {
+		frames = frames[1:]
+	}
 	var names []string
 	for _, f := range frames[:min(len(frames), shownCallers)] {
 		names = append(names, at(f))
