@@ -30,8 +30,8 @@ func thread(frames []Frame, pending ...Pending) *Thread {
 	return &Thread{Address: 0xffff8000, ID: 260, Process: "System", WaitReason: "Executive", Waited: 5 * time.Minute, Frames: frames, Pending: pending}
 }
 
-func device(parameter int, kind, driver string) *Object {
-	return &Object{Parameter: parameter, Kind: kind, Driver: driver, Service: "vendor1", Instance: `USB\VID_1234&PID_5678\1`}
+func deviceOf(parameter int, driver string) *Object {
+	return &Object{Parameter: parameter, Kind: objectDevice, Driver: driver, Service: "vendor1", Instance: `USB\VID_1234&PID_5678\1`}
 }
 
 func codeIn(image string) Place {
@@ -54,7 +54,7 @@ func TestJudge_Devices(t *testing.T) {
 			report.CauseDriver, "vendor2.sys", report.Medium, "", "0x9F_4_vendor2!unknown_function", "Its pending request (IRP_MJ_PNP) is with vendor2.sys."},
 		{"0x9F 4, only the device is known", Facts{Code: 0x9f, Parameters: [4]uint64{4, 300, 0xffff8000}, Frames: inWatchdog, Nodes: []Node{{Instance: `DISPLAY\ABC4102\1`, Service: "monitor", Function: "vendor1.sys"}}},
 			report.CauseUnknown, "ntoskrnl.exe", report.Low, "vendor1.sys", "", `Plug and Play was at work at DISPLAY\ABC4102\1 (service monitor).`},
-		{"0x9F 1", Facts{Code: 0x9f, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: device(2, objectDevice, "vendor1.sys")},
+		{"0x9F 1", Facts{Code: 0x9f, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "vendor1.sys")},
 			report.CauseDriver, "vendor1.sys", report.High, "", "", "The device object belongs to vendor1.sys."},
 		{"0x9F 5, the request is with Windows", Facts{Code: 0x9f, Parameters: [4]uint64{5, 1, 0xffff8000}, Frames: inWatchdog,
 			Object: &Object{Parameter: 3, Kind: objectFx, Driver: "ACPI.sys", Service: "vendor1", Function: "vendor1.sys"}},
@@ -99,9 +99,9 @@ func TestJudge_Devices(t *testing.T) {
 		{"0x19C 0x50", Facts{Code: 0x19c, Parameters: [4]uint64{0x50, 0xffff8000}, Frames: inWatchdog, Images: graphicsCard, Thread: thread(waitsInKernel)},
 			report.CauseUnknown, "ntoskrnl.exe", report.Low, "nvlddmkm.sys", "", "the driver of the monitor had been asked to power on"},
 
-		{"0x10D 1, the thread is in the driver", Facts{Code: 0x10d, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Thread: thread(waitsInDriver), Object: device(2, objectDevice, "vendor1.sys")},
+		{"0x10D 1, the thread is in the driver", Facts{Code: 0x10d, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Thread: thread(waitsInDriver), Object: deviceOf(2, "vendor1.sys")},
 			report.CauseDriver, "vendor1.sys", report.Medium, "", "", "Its callers, the innermost first: nt!KeWaitForSingleObject+0x0, vendor1!StopDevice+0x44"},
-		{"0x10D 1, only the device", Facts{Code: 0x10d, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: device(2, objectDevice, "vendor1.sys")},
+		{"0x10D 1, only the device", Facts{Code: 0x10d, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "vendor1.sys")},
 			report.CauseDriver, "vendor1.sys", report.High, "", "", `The device is USB\VID_1234&PID_5678\1 (service vendor1).`},
 		{"0x10D 4, the caller", Facts{Code: 0x10d, Parameters: [4]uint64{4, 0, 0xfffff800}, Frames: inWatchdog, Places: [4]Place{{}, {}, codeIn("vendor1.sys")}},
 			report.CauseDriver, "vendor1.sys", report.High, "", "", "That code is vendor1+0x1234."},
@@ -109,13 +109,13 @@ func TestJudge_Devices(t *testing.T) {
 			report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 		{"0x10D 0xA, the status", Facts{Code: 0x10d, Parameters: [4]uint64{0xa, 0xffff8000}, Frames: inWatchdog, Status: 0xc0000010}, report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", "0xc0000010"},
 
-		{"0xCA 1, the bus driver", Facts{Code: 0xca, Parameters: [4]uint64{1, 0xffff8000, 0xffff9000}, Frames: inWatchdog, Object: device(2, objectDevice, "vendor1.sys")},
+		{"0xCA 1, the bus driver", Facts{Code: 0xca, Parameters: [4]uint64{1, 0xffff8000, 0xffff9000}, Frames: inWatchdog, Object: deviceOf(2, "vendor1.sys")},
 			report.CauseDriver, "vendor1.sys", report.High, "", "0xCA_vendor1!unknown_function", ""},
-		{"0xCA 1, of Windows", Facts{Code: 0xca, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: device(2, objectDevice, "usbhub3.sys")},
+		{"0xCA 1, of Windows", Facts{Code: 0xca, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "usbhub3.sys")},
 			report.CauseDriver, "usbhub3.sys", report.Low, "", "", ""},
-		{"0xCA 5, may be another's", Facts{Code: 0xca, Parameters: [4]uint64{5, 0xffff8000}, Frames: inWatchdog, Object: device(2, objectDevice, "vendor1.sys")},
+		{"0xCA 5, may be another's", Facts{Code: 0xca, Parameters: [4]uint64{5, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "vendor1.sys")},
 			report.CauseUnknown, "ntoskrnl.exe", report.Low, "vendor1.sys", "", ""},
-		{"0xA0 0x901", Facts{Code: 0xa0, Parameters: [4]uint64{0x901, 0xffff8000}, Frames: inWatchdog, Object: device(2, objectDevice, "vendor1.sys")},
+		{"0xA0 0x901", Facts{Code: 0xa0, Parameters: [4]uint64{0x901, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "vendor1.sys")},
 			report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 		{"0xA0 0x10A", Facts{Code: 0xa0, Parameters: [4]uint64{0x10a, 0, 0, 0xc0000185}, Frames: inWatchdog}, report.CauseStorage, "ntoskrnl.exe", report.Low, "", "", "STATUS_IO_DEVICE_ERROR"},
 		{"0xA0 0x10E", Facts{Code: 0xa0, Parameters: [4]uint64{0x10e, 0, 1, 2}, Frames: inWatchdog}, report.CauseMemoryCorruption, "ntoskrnl.exe", report.Low, "", "", ""},
@@ -126,7 +126,7 @@ func TestJudge_Devices(t *testing.T) {
 		{"0xFE 5", Facts{Code: 0xfe, Parameters: [4]uint64{5, 0xffff8000, 0x1e318086}, Frames: inWatchdog}, report.CauseHardware, "ntoskrnl.exe", report.Low, "", "", "PCI VEN_8086&DEV_1E31"},
 		{"0x144 0x1001", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x1001}, Frames: inWatchdog}, report.CauseHardware, "", report.Medium, "", "", "what the controller says of itself"},
 		{"0x144 0x100C", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x100c}, Frames: inWatchdog}, report.CauseFirmware, "", report.Medium, "", "", ""},
-		{"0x144 0x804, a handle left open", Facts{Code: 0x144, Parameters: [4]uint64{0x804, 1, 0xffff8000}, Frames: inWatchdog, Object: device(3, objectDevice, "vendor1.sys")}, report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
+		{"0x144 0x804, a handle left open", Facts{Code: 0x144, Parameters: [4]uint64{0x804, 1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(3, "vendor1.sys")}, report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 
 		{"0x15E 1, the adapter's driver", Facts{Code: 0x15e, Live: true, Parameters: [4]uint64{1, 1, 0xffff8000}, Frames: inWatchdog,
 			Object: &Object{Parameter: 3, Kind: objectPDO, Driver: "pci.sys", Service: "vendor1", Function: "vendor1.sys"}},

@@ -91,16 +91,22 @@ func (j *judgement) judgeThread(source report.Text) bool {
 	if t == nil {
 		return false
 	}
+	who := report.T("thread %d", t.ID)
+	if t.Process != "" {
+		who = report.T("thread %d of %s", t.ID, t.Process)
+	}
 	switch {
 	case t.Running:
-		j.evidence(report.Recorded, source, report.T("It is thread %d of %s, which runs.", t.ID, orUnknown(t.Process)))
+		j.evidence(report.Recorded, source, report.T("It is %s, which runs.", who))
+	case t.WaitReason != "" && t.Waited > 0:
+		j.evidence(report.Recorded, source, report.T("It is %s, which has waited %s (%s).", who, waited(t.Waited), t.WaitReason))
 	case t.WaitReason != "":
-		j.evidence(report.Recorded, source, report.T("It is thread %d of %s, which has waited %s (%s).", t.ID, orUnknown(t.Process), waited(t.Waited), t.WaitReason))
+		j.evidence(report.Recorded, source, report.T("It is %s, which waits (%s).", who, t.WaitReason))
 	default:
-		j.evidence(report.Recorded, source, report.T("It is thread %d of %s.", t.ID, orUnknown(t.Process)))
+		j.evidence(report.Recorded, source, report.T("It is %s.", who))
 	}
 	frames := t.certain()
-	if len(frames) > 0 {
+	if len(frames) > 1 {
 		j.evidence(report.Derived, report.T("stack of that thread"), report.T("Its callers, the innermost first: %s.", callers(frames)))
 	}
 	return j.convictThread(t, frames)

@@ -314,8 +314,9 @@ func (w *WHEA) describeParts(m *kernel.Machine) {
 func (w *WHEA) describePCI(m *kernel.Machine, o kernel.Device) {
 	for i := range w.PCI {
 		p := &w.PCI[i]
-		id := fmt.Sprintf(`PCI\VEN_%04X&DEV_%04X&`, p.Vendor, p.ID)
-		if p.Vendor == 0 || p.Instance != "" || !strings.HasPrefix(strings.ToUpper(o.Instance), id) {
+		id := fmt.Sprintf(`PCI\VEN_%04X&DEV_%04X`, p.Vendor, p.ID)
+		rest, ok := strings.CutPrefix(strings.ToUpper(o.Instance), id)
+		if p.Vendor == 0 || p.Instance != "" || !ok || rest == "" || rest[0] != '&' && rest[0] != '\\' {
 			continue
 		}
 		p.Instance, p.Service = o.Instance, o.Service

@@ -161,7 +161,9 @@ func (j *judgement) judgePnP() {
 	j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("Windows waited %d s for the lock of Plug and Play, which the thread at 0x%x has.", p[1], p[2]))
 	j.judgeThread(parameter(3))
 	for _, n := range j.f.Nodes {
-		j.evidence(report.Recorded, report.T("triage data (parameter 4)"), report.T("Plug and Play was at work at %s (service %s).", orUnknown(n.Instance), orUnknown(n.Service)))
+		if n.Instance != "" {
+			j.evidence(report.Recorded, report.T("triage data (parameter 4)"), report.T("Plug and Play was at work at %s (service %s).", n.Instance, orUnknown(n.Service)))
+		}
 		for _, image := range []string{n.Driver, n.Function} {
 			if thirdParty(image) {
 				j.suggest(image, report.T("Plug and Play was at work at its device %s", n.Instance))

@@ -212,8 +212,8 @@ func happened124(f *Facts) report.Text {
 	switch list := banks(f); {
 	case len(w.PCI) > 0:
 		return report.T("PCI Express device %s reported an error", w.PCI[0].place())
-	case len(w.Memory) > 0 && w.Memory[0].Label != "":
-		return report.T("memory module %s reported an error", w.Memory[0].Label)
+	case len(w.Memory) > 0 && w.module() != "":
+		return report.T("memory module %s reported an error", w.module())
 	case len(w.Memory) > 0:
 		return report.T("a memory module reported an error")
 	case len(list) > 0 && decodeMCA(list[0].Status).section != "":
@@ -257,13 +257,18 @@ func pciSteps(p PCIError) []report.Text {
 	}
 }
 
+// module is what the firmware calls the memory module, or the slot that it is in; ""
+// if it does not say.
+func (w *WHEA) module() string {
+	if len(w.Memory) > 0 && w.Memory[0].Label != "" {
+		return w.Memory[0].Label
+	}
+	return w.FRU
+}
+
 func moduleSteps(w *WHEA) []report.Text {
 	first := report.T("On a server, look at the log of its management controller (iLO, iDRAC, BMC) and at the WHEA-Logger events: they may name the memory module.")
-	name := w.FRU
-	if len(w.Memory) > 0 && w.Memory[0].Label != "" {
-		name = w.Memory[0].Label
-	}
-	if name != "" {
+	if name := w.module(); name != "" {
 		first = report.T("Replace the memory module in slot %s, or put it into another slot for a trial: if the error goes with it, it is the module, else slot, mainboard or processor.", name)
 	}
 	return append([]report.Text{first}, memorySteps()[1:]...)

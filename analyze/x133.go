@@ -106,7 +106,7 @@ func interrupted(f *Facts) (Frame, bool) {
 
 // interruptEntries are the functions by which an interrupt enters the kernel: x64,
 // ARM64.
-var interruptEntries = []string{"KiInterruptDispatch*", "KiInterruptSubDispatch*", "KiKernelInterruptHandler*", "KiKernelInterrupt"}
+var interruptEntries = []string{"KiInterruptDispatch*", "KiInterruptSubDispatch*", "KiKernelSp0InterruptHandler", "KiKernelSpxInterruptHandler", "KiKernelInterrupt*"}
 
 // shownSamples is how many modules of the watchdog's samples are told.
 const shownSamples = 3
