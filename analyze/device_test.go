@@ -59,6 +59,16 @@ func TestJudge_Devices(t *testing.T) {
 		{"0x9F 5, the request is with Windows", Facts{Code: 0x9f, Parameters: [4]uint64{5, 1, 0xffff8000}, Frames: inWatchdog,
 			Object: &Object{Parameter: 3, Kind: objectFx, Driver: "ACPI.sys", Service: "vendor1", Function: "vendor1.sys"}},
 			report.CauseDriver, "vendor1.sys", report.High, "", "", "The device's power request is with ACPI.sys."},
+		{"0x9F 5, only the physical device", Facts{Code: 0x9f, Parameters: [4]uint64{5, 0xffff8000, 0xffff9000}, Frames: inWatchdog,
+			Object: &Object{Parameter: 2, Kind: objectPDO, Driver: "pci.sys", Service: "vendor1", Function: "vendor1.sys"}},
+			report.CauseDriver, "vendor1.sys", report.High, "", "", "The device object belongs to pci.sys."},
+		{"0x9F 5, a physical device without its driver", Facts{Code: 0x9f, Parameters: [4]uint64{5, 0xffff8000, 0xffff9000}, Frames: inWatchdog,
+			Object: &Object{Parameter: 2, Kind: objectPDO, Driver: "pci.sys", Service: "vendor1"}},
+			report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", "The device object belongs to pci.sys."},
+		{"0x9F 1, a device of the kernel", Facts{Code: 0x9f, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "ntoskrnl.exe")},
+			report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", ""},
+		{"0x9C", Facts{Code: 0x9c, Parameters: [4]uint64{4, 0xffff8000, 0xb2000000, 0x00070f0f}, CPUVendor: vendorAMD}, report.CauseHardware, "", report.High, "", "",
+			"MCi_STATUS of bank 4 is 0xb200000000070f0f (VAL UC EN PCC)."},
 		{"0x9F 6, nothing in the dump", Facts{Code: 0x9f, Parameters: [4]uint64{6, 0xffff8000, 1}, Frames: inWatchdog}, report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", ""},
 
 		{"0x133, time", Facts{Code: 0x133, Parameters: [4]uint64{0, 0x501, 0x500}, Frames: inWatchdog, Tick: 15625 * time.Microsecond},
@@ -182,7 +192,7 @@ func TestJudge_GraphicsSentence(t *testing.T) {
 }
 
 func TestLetters(t *testing.T) {
-	for v, want := range map[uint64]string{0x646e6576: "vend", 0: "", 0xff01: "", 0x6c6562616c627375: "usblabel"} {
+	for v, want := range map[uint64]string{0x646e6576: "vend", 0: "", 0xff01: "", 0x6c6562616c627375: "usblabel", 0x0064006e00650076: "vend"} {
 		if got := letters(v); got != want {
 			t.Errorf("letters(0x%x) = %q, want %q", v, got, want)
 		}

@@ -170,12 +170,18 @@ func (m MachineCheck) source() report.Text {
 // judgeBank says what a bank holds: registers and flags as recorded, what they mean
 // as derived.
 func (j *judgement) judgeBank(m MachineCheck) {
-	vendor, code := j.f.CPUVendor, decodeMCA(m.Status)
+	vendor := j.f.CPUVendor
 	if m.Known {
 		j.evidence(report.Recorded, m.source(), report.T("Machine-check bank %d of processor %d: MCi_STATUS is 0x%016x (%s).", m.Bank, m.Processor, m.Status, m.flags(vendor)))
 	} else {
 		j.evidence(report.Recorded, m.source(), report.T("MCi_STATUS is 0x%016x (%s).", m.Status, m.flags(vendor)))
 	}
+	j.judgeCodes(m)
+}
+
+// judgeCodes says what the codes and flags of a bank mean.
+func (j *judgement) judgeCodes(m MachineCheck) {
+	vendor, code := j.f.CPUVendor, decodeMCA(m.Status)
 	if code.section != "" {
 		j.evidence(report.Derived, m.source(), report.T("That means: %s. The manuals' name for it is %s.", code.what, code.name))
 	}

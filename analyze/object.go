@@ -84,10 +84,10 @@ func (c *collection) describeObject(out *Object, va mem.VA) error {
 	return err
 }
 
-// responsible is the driver that answers for an object.
+// responsible is the driver that answers for an object; "" where that is not known.
 func (o *Object) responsible() string {
 	switch {
-	case o.Kind == objectPDO && o.Function != "":
+	case o.Kind == objectPDO:
 		return o.Function
 	case o.Kind == objectFx && !thirdParty(o.Driver) && o.Function != "":
 		return o.Function
@@ -99,7 +99,7 @@ func (o *Object) responsible() string {
 // stop code makes that driver the culprit.
 func (j *judgement) judgeObject(at objectAt) {
 	o := j.f.Object
-	if o == nil || o.Parameter != at.parameter {
+	if o == nil {
 		return
 	}
 	source := parameter(o.Parameter)
@@ -126,7 +126,7 @@ func (j *judgement) judgeObject(at objectAt) {
 func (j *judgement) blameObject(o *Object, blame bool) {
 	image := o.responsible()
 	switch {
-	case image == "":
+	case image == "" || kernel.ModuleName(image) == "nt": // the kernel owns devices that it made for others
 	case blame && thirdParty(image):
 		j.convict(image, kernel.ModuleName(image), "", report.High)
 	case blame:

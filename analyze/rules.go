@@ -47,6 +47,7 @@ var rules = map[uint32]rule{
 	0x13a: {judge: judge13A, class: class13A, happened: happenedPool},
 	// Devices and watchdogs.
 	0x24:  {collect: collect24, judge: judgeFileSystem, happened: happenedFileSystem},
+	0x9c:  {judge: judge9C, happened: happened9C},
 	0xa0:  {collect: collectA0, judge: judgeA0, happened: happenedA0},
 	0xca:  {collect: collectCA, judge: judgeCA, happened: happenedCA},
 	0xd0:  {collect: collectC5, judge: judgeC5, happened: happenedPool},

@@ -49,8 +49,8 @@ const earlyCrash = time.Minute
 // hardwareSteps are what to do about the hardware that a stop code is about, where that
 // is not the memory.
 var hardwareSteps = map[uint32]func(*Facts) []report.Text{
-	0x124: steps124,
-	0xfe:  func(*Facts) []report.Text { return usbSteps() }, 0x144: func(*Facts) []report.Text { return usbSteps() },
+	0x124: steps124, 0x9c: func(*Facts) []report.Text { return machineCheckSteps() },
+	0xfe: func(*Facts) []report.Text { return usbSteps() }, 0x144: func(*Facts) []report.Text { return usbSteps() },
 }
 
 // stepsByCode are the stop codes that call for something of their own.

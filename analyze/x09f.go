@@ -44,6 +44,9 @@ func collect9F(c *collection) {
 		c.collectPnP()
 	default:
 		c.object(objects9F[kind])
+		if o := c.facts.Object; kind == 5 && (o == nil || o.Driver == "" && o.Service == "") {
+			c.object(objectAt{2, objectPDO, true})
+		}
 	}
 }
 

@@ -11,10 +11,15 @@ import (
 // thread, P4 milliseconds.
 func collect1D5(c *collection) { c.aboutThread(c.facts.Parameters[2]) }
 
-// letters are the text that a parameter holds in its own bytes.
+// letters are the text that a parameter holds in its own bytes, of one or two bytes a
+// letter: the documentation does not say which.
 func letters(v uint64) string {
+	width := 8
+	if v&0xff00ff00ff00ff00 == 0 {
+		width = 16
+	}
 	var b []byte
-	for ; v != 0; v >>= 8 {
+	for ; v != 0; v >>= width {
 		b = append(b, byte(v))
 	}
 	if s := string(b); isPrintable(s) {
