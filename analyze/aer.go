@@ -66,7 +66,7 @@ func aerMeaning(status uint32) (report.Text, bool) {
 // portKinds are the kinds of PCI Express devices (PCI Express Capabilities Register,
 // Device/Port Type).
 var portKinds = map[int]report.Text{
-	0: report.T("a device"), 1: report.T("a device of the older kind"), 4: report.T("a root port, which a slot or a device hangs on"),
+	0: report.T("a card, an SSD or a chip"), 1: report.T("a card or a chip of the older kind"), 4: report.T("a root port, which a slot or a device hangs on"),
 	5: report.T("the upper side of a switch"), 6: report.T("the lower side of a switch, which a slot or a device hangs on"),
 	7: report.T("a bridge to PCI"), 8: report.T("a bridge from PCI"), 9: report.T("a device inside the processor or chipset"),
 	10: report.T("the collector of errors inside the processor or chipset"),

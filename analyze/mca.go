@@ -190,6 +190,9 @@ func (j *judgement) judgeCodes(m MachineCheck) {
 	} else if n := modelSpecific(m.Status); vendor == vendorIntel && n != 0 {
 		j.evidence(report.Recorded, m.source(), report.T("The code of this processor model for it is 0x%x; Intel's manual has tables of them by model.", n))
 	}
+	if m.Status&mcaUncorrected != 0 {
+		j.evidence(report.Derived, m.source(), report.T("The hardware could not correct it (UC)."))
+	}
 	if m.Status&mcaCorrupt != 0 {
 		j.evidence(report.Derived, m.source(), report.T("The processor could not go on: its state was no longer to be relied on (PCC)."))
 	}

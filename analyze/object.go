@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"slices"
 	"strings"
 
 	"bugcheck/dump"
@@ -159,10 +160,9 @@ func (j *judgement) judgePlace(n int) {
 // which.
 func (j *judgement) suggestKinds(why report.Text, kinds ...string) {
 	for _, i := range j.f.Images {
-		for _, k := range kinds {
-			if thirdParty(i.Image) && kindOf(i.Image) == k && !isDumpCopy(i.Image) && len(j.v.Alternatives) < maxAlternatives {
-				j.suggest(i.Image, why)
-			}
+		d, _ := win.English.Driver(i.Image)
+		if slices.Contains(kinds, d.Kind) && !d.Microsoft() && !isDumpCopy(i.Image) && len(j.v.Alternatives) < maxAlternatives {
+			j.suggest(i.Image, why)
 		}
 	}
 }
