@@ -16,6 +16,7 @@ type WHEA struct {
 	Severity  string // a word of severities; "" if not known
 	Section   string // of the first section that is known, as buckets spell it: PROCESSOR_CACHE, MEMORY, …; "" for none
 	FRU       string // the part that the firmware names
+	Vendor    string // the processor's maker, by a machine check's section; "" if it does not say
 	Banks     []MachineCheck
 	Processor []ProcessorError
 	Memory    []MemoryError
@@ -160,6 +161,7 @@ func (w *WHEA) addSection(guid string, b []byte) {
 		w.Processor = append(w.Processor, p)
 	case guid == sectionMachineCheck && len(b) >= 0x48:
 		w.Banks = append(w.Banks, machineCheckSection(b)...)
+		w.Vendor = map[uint32]string{mcaVendorIntel: vendorIntel, mcaVendorAMD: vendorAMD}[le.U32(b, mcaVendor)]
 	case guid == sectionMemory && len(b) >= 73:
 		w.Memory = append(w.Memory, memorySection(b))
 	case guid == sectionPCIExpress && len(b) >= 208:
@@ -200,22 +202,23 @@ func processorSection(b []byte) ProcessorError {
 // processor's capabilities behind; then AMD's registers stand in place of the
 // extended ones. Version 4 adds 32 banks more.
 const (
-	mcaProcessor  = 0x10
-	mcaBank       = 0x24
-	mcaStatus     = 0x28
-	mcaAddress    = 0x30
-	mcaMisc       = 0x38
-	mcaVendor     = 0x4
-	mcaVendorAMD  = 2
-	mcaIPID       = 0x48
-	mcaWithAMD    = 0x110 // bytes
-	mcaMoreCount  = 0x124
-	mcaMoreBank   = 0x128
-	mcaMoreStatus = 0x1a8
-	mcaMoreAddr   = 0x2a8
-	mcaMoreMisc   = 0x3a8
-	mcaMoreEnd    = 0x4a8
-	mcaMoreBanks  = 32
+	mcaProcessor   = 0x10
+	mcaBank        = 0x24
+	mcaStatus      = 0x28
+	mcaAddress     = 0x30
+	mcaMisc        = 0x38
+	mcaVendor      = 0x4
+	mcaVendorIntel = 1
+	mcaVendorAMD   = 2
+	mcaIPID        = 0x48
+	mcaWithAMD     = 0x110 // bytes
+	mcaMoreCount   = 0x124
+	mcaMoreBank    = 0x128
+	mcaMoreStatus  = 0x1a8
+	mcaMoreAddr    = 0x2a8
+	mcaMoreMisc    = 0x3a8
+	mcaMoreEnd     = 0x4a8
+	mcaMoreBanks   = 32
 )
 
 // machineCheckSection decodes the banks of a machine check.

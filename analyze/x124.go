@@ -24,6 +24,9 @@ func collect124(c *collection) {
 	if err := w.readRecord(c.m.Memory, mem.VA(p[1])); err != nil {
 		c.note("hardware error record", report.T("It cannot be read: %v.", err.Error()))
 	}
+	if c.facts.CPUVendor == "" { // the processor's block is not in the dump
+		c.facts.CPUVendor = w.Vendor
+	}
 	w.describeParts(c.m)
 }
 

@@ -190,7 +190,7 @@ func readWHEA(t *testing.T, b []byte) *WHEA {
 func TestReadRecord_MachineCheck(t *testing.T) {
 	w := readWHEA(t, amdRecord())
 	want := []MachineCheck{{Known: true, Processor: 9, Bank: 5, Status: 0xbea0000000000108, Address: 0x1f8054c3e, Misc: 0xd01a0ffe00000000, IPID: 0x500b000000000}}
-	if w.Severity != "fatal" || w.Section != "PROCESSOR_CACHE" || !reflect.DeepEqual(w.Banks, want) || len(w.Processor) != 1 || w.Processor[0].Number != 13 {
+	if w.Severity != "fatal" || w.Vendor != vendorAMD || w.Section != "PROCESSOR_CACHE" || !reflect.DeepEqual(w.Banks, want) || len(w.Processor) != 1 || w.Processor[0].Number != 13 {
 		t.Fatalf("%+v", w)
 	}
 	v := Judge(Facts{Code: 0x124, Parameters: [4]uint64{0, 0xffff8000, 0xbea00000, 0x108}, CPUVendor: vendorAMD, CPUFamily: 0x17, WHEA: w})

@@ -27,7 +27,11 @@ func (c *Crash) machineCheck(more ...wheaSection) error {
 	g.call("nt!KxMcheckAbort", "nt!KiHandleMcheck", "nt!HalHandleMcheck", "nt!HalpHandleMachineCheck", "nt!HalpMceHandlerWithRendezvous", "nt!HalpMceHandler",
 		"nt!HalpMceHandlerCore", "nt!HalpMcaReportError", "nt!WheaReportHwError", "nt!HalBugCheckSystem", "nt!KeBugCheckEx").lay()
 	status := uint64(machineCheckStatus)
-	record := s.errorRecord(append([]wheaSection{processorRecord(), bankRecord(uint32(s.Crashed.Number), status)}, more...)...)
+	sections := []wheaSection{processorRecord()}
+	if s.Arch == "x64" {
+		sections = append(sections, bankRecord(uint32(s.Crashed.Number), status))
+	}
+	record := s.errorRecord(append(sections, more...)...)
 	g.stop(0x124, [4]uint64{0, record, status >> 32, status & 0xffffffff}, "")
 	return c.finish(g, "nt!HalBugCheckSystem", TruthVerdict{Cause: "hardware"})
 }

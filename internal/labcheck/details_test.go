@@ -25,6 +25,9 @@ func TestDetails(t *testing.T) {
 			"Of 64 code addresses that the watchdog noted while time ran out, "}},
 	} {
 		for _, o := range []lab.Options{{Arch: "x64", Build: 22621}, {Arch: "arm64", Build: 26100}} {
+			if tt.kind == "machine-check" && o.Arch == "arm64" {
+				continue // it has no banks
+			}
 			b, err := labcheck.New(tt.kind, o, t.TempDir())
 			if err != nil {
 				t.Fatal(err)
