@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"bugcheck/dump"
 	"bugcheck/internal/le"
 	"bugcheck/kernel"
 	"bugcheck/mem"
@@ -290,13 +291,7 @@ func pciSection(b []byte) PCIError {
 // describeParts adds what the machine knows of the parts that the record names:
 // the slot of a memory module, the driver of a device.
 func (w *WHEA) describeParts(m *kernel.Machine) {
-	for i := range w.Memory {
-		for _, d := range m.SMBIOS().MemoryDevices {
-			if int(d.Handle) == w.Memory[i].Handle {
-				w.Memory[i].Label = strings.TrimSpace(d.Locator + " " + d.Bank)
-			}
-		}
-	}
+	w.labelModules(m.SMBIOS().MemoryDevices)
 	if len(w.PCI) == 0 || m.Physical == nil {
 		return
 	}
@@ -308,6 +303,18 @@ func (w *WHEA) describeParts(m *kernel.Machine) {
 		for _, device := range d.Devices {
 			o, _ := m.DeviceObject(device)
 			w.describePCI(m, o)
+		}
+	}
+}
+
+// labelModules names the slots of the modules by the handle that the firmware's tables
+// and the record share (UEFI specification, N.2.5, "Module Handle"; SMBIOS type 17).
+func (w *WHEA) labelModules(devices []dump.MemoryDevice) {
+	for i := range w.Memory {
+		for _, d := range devices {
+			if int(d.Handle) == w.Memory[i].Handle {
+				w.Memory[i].Label = strings.TrimSpace(d.Locator + " " + d.Bank)
+			}
 		}
 	}
 }

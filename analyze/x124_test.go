@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"bugcheck/dump"
 	"bugcheck/mem"
 	"bugcheck/report"
 )
@@ -220,7 +221,7 @@ func TestReadRecord_Memory(t *testing.T) {
 	if w.Section != "MEMORY" || w.FRU != "DIMM_B2" || !reflect.DeepEqual(w.Memory, want) {
 		t.Fatalf("%+v", w)
 	}
-	w.Memory[0].Label = "DIMM_B2 BANK 3"
+	w.labelModules([]dump.MemoryDevice{{Handle: 0x44, Locator: "DIMM_B1"}, {Handle: 0x45, Locator: "DIMM_B2", Bank: "BANK 3"}})
 	v := Judge(Facts{Code: 0x124, Parameters: [4]uint64{5, 0xffff8000}, CPUVendor: vendorIntel, WHEA: w})
 	if v.Bucket != "0x124_5_GenuineIntel_MEMORY_IMAGE_GenuineIntel.sys" || !strings.Contains(v.Summary.String(), "memory module DIMM_B2 BANK 3 reported an error") ||
 		!strings.Contains(said(v), "node 1, card 2, module 3, rank 1, bank 4, row 24576, column 77") || !strings.Contains(v.NextSteps[0].String(), "Replace the memory module in slot DIMM_B2 BANK 3") {
