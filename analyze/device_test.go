@@ -136,6 +136,7 @@ func TestJudge_Devices(t *testing.T) {
 		{"0xFE 5", Facts{Code: 0xfe, Parameters: [4]uint64{5, 0xffff8000, 0x1e318086}, Frames: inWatchdog}, report.CauseHardware, "ntoskrnl.exe", report.Low, "", "", "PCI VEN_8086&DEV_1E31"},
 		{"0x144 0x1001", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x1001}, Frames: inWatchdog}, report.CauseHardware, "", report.Medium, "", "", "what the controller says of itself"},
 		{"0x144 0x100C", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x100c}, Frames: inWatchdog}, report.CauseFirmware, "", report.Medium, "", "", ""},
+		{"0x144 0x1, the client", Facts{Code: 0x144, Parameters: [4]uint64{1, 0, 1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(4, "vendor1.sys")}, report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 		{"0x144 0x804, a handle left open", Facts{Code: 0x144, Parameters: [4]uint64{0x804, 1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(3, "vendor1.sys")}, report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 
 		{"0x15E 1, the adapter's driver", Facts{Code: 0x15e, Live: true, Parameters: [4]uint64{1, 1, 0xffff8000}, Frames: inWatchdog,

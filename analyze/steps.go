@@ -58,7 +58,7 @@ var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps, 0xea: graphicsSteps,
 	0x10e: graphicsSteps, 0x113: graphicsSteps, 0x119: graphicsSteps, 0x193: graphicsSteps, 0x1b8: graphicsSteps, 0x19c: graphicsSteps,
 	0x9f: powerSteps, 0xef: criticalProcessSteps, 0xf4: criticalProcessSteps, 0x101: processorSteps, 0x1ca: processorSteps,
-	0x10d: frameworkSteps, 0x133: longDPCSteps, 0x14f: powerSteps, 0xa0: powerSteps, 0x1d5: lateDriverSteps, 0xca: lateDriverSteps,
+	0x10d: frameworkSteps, 0x133: longDPCSteps, 0x14f: lightSleepSteps, 0xa0: powerSteps, 0x1d5: lateDriverSteps, 0xca: lateDriverSteps,
 	0x1cc: lockSteps, 0x1a1: lockSteps,
 }
 
@@ -292,6 +292,12 @@ func longDPCSteps(j *judgement) []report.Text {
 		steps = driverSteps(j)
 	}
 	return append(steps[:min(len(steps), maxSteps-1)], trace)
+}
+
+// lightSleepSteps are about a machine that sleeps lightly (modern standby): Windows itself
+// keeps account of what keeps it awake.
+func lightSleepSteps(j *judgement) []report.Text {
+	return append([]report.Text{report.T("See what kept the machine awake or did not wake up: powercfg /sleepstudy /output C:\\sleepstudy.html, and powercfg /systempowerreport /output C:\\power.html.")}, powerSteps(j)...)
 }
 
 // lateDriverSteps are about the driver of a device, and the device itself.

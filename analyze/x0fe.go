@@ -13,11 +13,12 @@ import (
 
 var objectsFE = map[uint64]objectAt{2: {2, objectRequest, false}, 4: {2, objectRequest, false}}
 
-// objects144: requests of client drivers, and their device objects. A request that is
-// with the USB stack was made by the driver above, so its holder is not to be blamed.
+// objects144: the client driver's device object, P4 of most of them, is there to say who
+// used the USB drivers wrongly; 0x804 has it in P3, 0x2 the start device in P2.
 var objects144 = map[uint64]objectAt{
-	0x1: {2, objectRequest, false}, 0x3: {2, objectRequest, false}, 0x800: {4, objectDevice, true}, 0x801: {2, objectRequest, false},
-	0x803: {2, objectRequest, false}, 0x804: {3, objectDevice, true}, 0x806: {2, objectRequest, false}, 0x807: {2, objectRequest, false},
+	0x1: {4, objectDevice, true}, 0x2: {2, objectPDO, false}, 0x3: {4, objectDevice, true},
+	0x800: {4, objectDevice, true}, 0x801: {4, objectDevice, true}, 0x802: {4, objectDevice, true}, 0x803: {4, objectDevice, true},
+	0x804: {3, objectDevice, true}, 0x805: {4, objectDevice, true}, 0x806: {4, objectDevice, true}, 0x807: {4, objectDevice, true},
 }
 
 const (
