@@ -87,7 +87,7 @@ func TestJudge_Devices(t *testing.T) {
 		{"0x101, an idle processor", Facts{Code: 0x101, Parameters: [4]uint64{0x30, 0, 0xffff8000, 2}, Frames: inWatchdog, Hung: &Hung{At: codeIn("ntoskrnl.exe"), Idle: true}},
 			report.CauseUnknown, "", report.Low, "", "CLOCK_WATCHDOG_TIMEOUT", "no program was at work there"},
 		{"0x1CA", Facts{Code: 0x1ca, Parameters: [4]uint64{1_200_000_000, 0, 0, 3}, Frames: inWatchdog, Hung: &Hung{At: codeIn("vendor1.sys")}},
-			report.CauseUnknown, "", report.Low, "vendor1.sys", "", "No clock tick was handled for 120 s; the clock is kept by processor 3."},
+			report.CauseUnknown, "ntoskrnl.exe", report.Low, "vendor1.sys", "", "No clock tick was handled for 120 s; the clock is kept by processor 3."},
 
 		{"0xEF, ended by another", Facts{Code: 0xef, Frames: inWatchdog, Process: "killer.exe", Dying: &Dying{Process: "csrss.exe", Status: &closed}},
 			report.CauseUnknown, "", report.Low, "", "", "derived killer.exe was at work at that moment: most likely it ended that process."},
@@ -129,13 +129,13 @@ func TestJudge_Devices(t *testing.T) {
 			report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 		{"0xA0 0x10A", Facts{Code: 0xa0, Parameters: [4]uint64{0x10a, 0, 0, 0xc0000185}, Frames: inWatchdog}, report.CauseStorage, "ntoskrnl.exe", report.Low, "", "", "STATUS_IO_DEVICE_ERROR"},
 		{"0xA0 0x10E", Facts{Code: 0xa0, Parameters: [4]uint64{0x10e, 0, 1, 2}, Frames: inWatchdog}, report.CauseMemoryCorruption, "ntoskrnl.exe", report.Low, "", "", ""},
-		{"0xA0 0x680", Facts{Code: 0xa0, Parameters: [4]uint64{0x680}, Frames: inWatchdog}, report.CauseFirmware, "", report.Medium, "", "", ""},
+		{"0xA0 0x680", Facts{Code: 0xa0, Parameters: [4]uint64{0x680}, Frames: inWatchdog}, report.CauseFirmware, "ntoskrnl.exe", report.Medium, "", "", ""},
 		{"0xA0 0xA", Facts{Code: 0xa0, Parameters: [4]uint64{0xa}, Frames: inWatchdog}, report.CauseRequested, "", report.High, "", "", ""},
 		{"0xA0 0x900", Facts{Code: 0xa0, Parameters: [4]uint64{0x900, 0xfffff800}, Frames: inWatchdog, Places: [4]Place{{}, codeIn("vendor1.sys")}}, report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 
 		{"0xFE 5", Facts{Code: 0xfe, Parameters: [4]uint64{5, 0xffff8000, 0x1e318086}, Frames: inWatchdog}, report.CauseHardware, "ntoskrnl.exe", report.Low, "", "", "PCI VEN_8086&DEV_1E31"},
-		{"0x144 0x1001", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x1001}, Frames: inWatchdog}, report.CauseHardware, "", report.Medium, "", "", "what the controller says of itself"},
-		{"0x144 0x100C", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x100c}, Frames: inWatchdog}, report.CauseFirmware, "", report.Medium, "", "", ""},
+		{"0x144 0x1001", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x1001}, Frames: inWatchdog}, report.CauseHardware, "ntoskrnl.exe", report.Medium, "", "", "what the controller says of itself"},
+		{"0x144 0x100C", Facts{Code: 0x144, Live: true, Parameters: [4]uint64{0x100c}, Frames: inWatchdog}, report.CauseFirmware, "ntoskrnl.exe", report.Medium, "", "", ""},
 		{"0x144 0x1, the client", Facts{Code: 0x144, Parameters: [4]uint64{1, 0, 1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(4, "vendor1.sys")}, report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 		{"0x144 0x804, a handle left open", Facts{Code: 0x144, Parameters: [4]uint64{0x804, 1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(3, "vendor1.sys")}, report.CauseDriver, "vendor1.sys", report.High, "", "", ""},
 

@@ -91,6 +91,9 @@ func (j *judgement) likely(cause string) {
 func (j *judgement) judgeNoticed() {
 	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown) {
 		j.v.Cause, j.v.Confidence = j.cause, j.sure
+		if j.bucket == noBucket && j.sure != report.Low { // who only a scan suggests is not named beside it
+			j.v.Image, j.v.Module = "", ""
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func judgeA0(j *judgement) {
 	case debuggingStop[kind]:
 		j.decide(report.CauseRequested, report.High)
 	case firmwareA0[kind]:
-		j.decide(report.CauseFirmware, report.Medium)
+		j.noticed(report.CauseFirmware, report.Medium)
 	case idleTransition[kind]:
 		j.judgeHung()
 	case callbackA0[kind]:

@@ -78,9 +78,9 @@ func judge144(j *judgement) {
 		j.likely(report.CauseHardware)
 	case controllerFault[kind]:
 		j.evidence(report.Derived, parameter(1), report.T("That is what the controller says of itself, not a driver: controller, its firmware, power, or the bus to it."))
-		j.decide(report.CauseHardware, report.Medium)
+		j.noticed(report.CauseHardware, report.Medium)
 	case kind == 0x100c || kind == 0x100f:
-		j.decide(report.CauseFirmware, report.Medium)
+		j.noticed(report.CauseFirmware, report.Medium)
 	case kind >= usb3Controller && kind < usb3Hub:
 		j.evidence(report.Derived, parameter(1), report.T("The controller did not do what the driver had asked for: its firmware, a device that misbehaves or bad power are more likely than the driver of Windows."))
 		j.likely(report.CauseHardware)

@@ -7,7 +7,7 @@ import "bugcheck/report"
 func judge17E(j *judgement) {
 	p := j.f.Parameters
 	j.evidence(report.Recorded, report.T("parameters 1 to 4"), report.T("Processor %d (signature 0x%x) has microcode 0x%x; 0x%x was expected.", p[3], p[0], p[2], p[1]))
-	j.decide(report.CauseFirmware, report.High)
+	j.noticed(report.CauseFirmware, report.High)
 }
 
 func happened17E(*Facts) report.Text {

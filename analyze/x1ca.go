@@ -17,7 +17,7 @@ func judge1CA(j *judgement) {
 	j.evidence(report.Recorded, report.T("parameters 1 and 4"), report.T("No clock tick was handled for %d s; the clock is kept by processor %d.", p[0]/unitsASecond, p[3]))
 	j.judgeDPC()
 	j.judgeHung()
-	j.decide(report.CauseUnknown, report.Low)
+	j.noticed(report.CauseUnknown, report.Low)
 }
 
 func happened1CA(*Facts) report.Text {
