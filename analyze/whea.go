@@ -168,11 +168,30 @@ func (w *WHEA) addSection(guid string, b []byte) {
 	case guid == sectionPCIExpress && len(b) >= 208:
 		w.PCI = append(w.PCI, pciSection(b))
 	}
-	if other, ok := otherSections[guid]; ok {
-		w.Others = append(w.Others, other)
-	}
+	w.addOther(guid)
 	if w.Section == "" {
 		w.Section = name
+	}
+}
+
+// silentSections say nothing beside the others: the processor's registers, and whether
+// Windows could have gone on (RECOVERY_INFO_SECTION_GUID of ntddk.h).
+var silentSections = map[string]bool{
+	sectionProcessor: true, sectionMachineCheck: true, sectionMemory: true, sectionPCIExpress: true,
+	"{dc3ea0b0-a144-4797-b95b-53fa242b6e1d}": true, "{c34832a1-02c3-4c52-a9f1-9f1d5d7723fc}": true,
+}
+
+// maxOthers is how many sections that are not decoded are named.
+const maxOthers = 4
+
+// addOther names a section that is not decoded.
+func (w *WHEA) addOther(guid string) {
+	other, ok := otherSections[guid]
+	if !ok {
+		other = report.T("a section of type %s, which is not decoded", guid)
+	}
+	if !silentSections[guid] && len(w.Others) < maxOthers {
+		w.Others = append(w.Others, other)
 	}
 }
 

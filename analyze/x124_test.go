@@ -258,6 +258,20 @@ func TestReadRecord_PCI(t *testing.T) {
 	}
 }
 
+// TestReadRecord_Others: sections that are not decoded are named, a few of them.
+func TestReadRecord_Others(t *testing.T) {
+	var c cper
+	c.add([16]byte{0xe7, 0x54, 0x12, 0xe7, 0xb9, 0xc1, 0x40, 0x49, 0xab, 0x76, 0x90, 0x97, 0x03, 0xa4, 0x32, 0x0f}, "", make([]byte, 12))
+	for i := range byte(8) {
+		c.add([16]byte{i, 0xff}, "", make([]byte, 4))
+	}
+	w := readWHEA(t, c.bytes())
+	if len(w.Others) != maxOthers || w.Section != "NMI" || w.Others[0].String() != "a non-maskable interrupt (NMI)" ||
+		w.Others[1].String() != "a section of type {0000ff00-0000-0000-0000-000000000000}, which is not decoded" {
+		t.Errorf("%q %v", w.Section, w.Others)
+	}
+}
+
 // TestReadRecord_Damage: a record that is cut, or lies about itself, gives what it has
 // and an error, and never more than is there.
 func TestReadRecord_Damage(t *testing.T) {
