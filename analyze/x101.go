@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"bugcheck/kernel"
+	"bugcheck/mem"
 	"bugcheck/report"
 )
 
@@ -9,8 +10,12 @@ import (
 // hangs, P4 its number.
 
 func collect101(c *collection) {
-	n := c.facts.Parameters[3]
-	c.collectHung(func(number uint32, _ bool) bool { return uint64(number) == n })
+	p := c.facts.Parameters
+	if prcb, err := c.m.ProcessorAt(mem.VA(p[2])); err == nil && prcb.Number != nil && uint64(*prcb.Number) == p[3] {
+		c.describeHung(prcb)
+	} else {
+		c.collectHung(func(number uint32, _ bool) bool { return uint64(number) == p[3] })
+	}
 	c.facts.Tick = c.m.Tick()
 }
 
@@ -49,17 +54,22 @@ func (c *collection) collectHung(is func(number uint32, crashed bool) bool) {
 		if p.Number == nil || !is(*p.Number, p.Crashed || len(list) == 1) {
 			continue
 		}
-		h := &Hung{}
-		if p.DPCActive && p.DPCRoutine != 0 {
-			h.DPC = place(c.m, uint64(p.DPCRoutine))
-		}
-		if pc, ok := p.Registers.PC(); ok && pc != 0 && !p.Crashed {
-			h.At = place(c.m, pc)
-			c.hungThread(h, p)
-		}
-		c.facts.Hung = h
+		c.describeHung(p)
 		return
 	}
+}
+
+// describeHung takes over what a processor's block says.
+func (c *collection) describeHung(p kernel.Processor) {
+	h := &Hung{}
+	if p.DPCActive && p.DPCRoutine != 0 {
+		h.DPC = place(c.m, uint64(p.DPCRoutine))
+	}
+	if pc, ok := p.Registers.PC(); ok && pc != 0 && !p.Crashed {
+		h.At = place(c.m, pc)
+		c.hungThread(h, p)
+	}
+	c.facts.Hung = h
 }
 
 // hungThread reads what the processor ran.
