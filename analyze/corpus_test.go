@@ -68,6 +68,7 @@ func TestCorpus_Verdicts(t *testing.T) {
 		{"triage_arm64.dmp", report.CauseRequested, "", "power button"},
 		{"082325-12593-01.dmp", report.CauseDriver, "ibthfp.sys", "the call of KeBugCheckEx came from ibthfp"},
 		{"train-116_0.dmp", report.CauseDriver, "nvlddmkm.sys", "[parameter 2]"},
+		{"train-116_0.dmp", report.CauseDriver, "nvlddmkm.sys", "the whole card had to be reset. [recovery context (parameter 1)]"},
 		{"train-1a.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
 		{"train-be_1.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
 		{"train-9f.dmp", report.CauseDriver, "rtwlane.sys", "SCSI"},

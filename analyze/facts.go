@@ -29,22 +29,32 @@ type Facts struct {
 	Frames      []Frame // top first
 	Process     string
 	IRQL        *uint8
-	Images      []Image      // the loaded modules
-	Verifier    bool         // driver verifier was on, or made this crash
-	BadStack    bool         // the stack pointer was outside the thread's stack; only a log says it
-	Named       string       // the image that Windows itself names (KiBugCheckDriver); "" if none
-	CPUVendor   string       // GenuineIntel, AuthenticAMD
-	CodeDiffer  string       // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
-	CodeChanges []CodeChange // functions at work whose code is not that of their image
-	Block       *Block       // of pool, that the stop code is about
-	Pending     []Pending    // requests of the thread that are not completed
-	Stuck       *Stuck       // of a crash that was asked for, and of a live dump
-	Hung        *Hung        // stop codes 0x133 and 0x101: the processor that did not get on
-	Page        *Page        // what the page tables hold of the address that was touched
-	Device      string       // stop code 0x7B: that Windows starts from
-	Power       *Power       // stop code 0x9F
-	WHEA        *WHEA        // stop code 0x124
-	User        *User        // of a user-mode minidump, which has no stop code
+	Images      []Image       // the loaded modules
+	Verifier    bool          // driver verifier was on, or made this crash
+	BadStack    bool          // the stack pointer was outside the thread's stack; only a log says it
+	Named       string        // the image that Windows itself names (KiBugCheckDriver); "" if none
+	CPUVendor   string        // GenuineIntel, AuthenticAMD
+	CPUFamily   uint16        // stop code 0x124; zero if not known
+	CodeDiffer  string        // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
+	CodeChanges []CodeChange  // functions at work whose code is not that of their image
+	Block       *Block        // of pool, that the stop code is about
+	Pending     []Pending     // requests of the thread that are not completed
+	Stuck       *Stuck        // of a crash that was asked for, and of a live dump
+	Hung        *Hung         // stop codes 0x133 and 0x101: the processor that did not get on
+	Page        *Page         // what the page tables hold of the address that was touched
+	Device      string        // stop code 0x7B: that Windows starts from
+	Power       *Power        // stop code 0x9F
+	WHEA        *WHEA         // stop code 0x124
+	Thread      *Thread       // that the stop code is about, beside the current one
+	Object      *Object       // that a parameter points to: a device, a driver, a request
+	Nodes       []Node        // stop code 0x9F, kind 4: devices whose Plug and Play request was under way
+	Dying       *Dying        // stop codes 0xEF and 0xF4
+	Status      uint32        // stop code 0x10D: what an operation of the framework ended with; zero if not known
+	TDRReason   uint32        // stop codes 0x116, 0x117, 0x141; zero if not known
+	Message     string        // that a parameter points to: a driver\'s name (0xEA), a text (0xFE)
+	Samples     []Sample      // stop code 0x133: what the watchdog saw run, the most first
+	Tick        time.Duration // between two clock interrupts; zero if not known
+	User        *User         // of a user-mode minidump, which has no stop code
 }
 
 // Exception is the fault behind a stop code.
@@ -106,12 +116,6 @@ type Power struct {
 	Service   string   // of the device node
 	Instance  string   // device instance path of the device node
 	Stack     []string // drivers of the device's stack, the top first
-}
-
-// WHEA is a hardware error record, as far as it was decoded.
-type WHEA struct {
-	Section string // PROCESSOR, PCIEXPRESS, MEMORY, …: as buckets spell it; "" if not known
-	Device  string // PCI bus:device.function with its identifiers
 }
 
 // owner looks up who made an image.

@@ -38,7 +38,7 @@ func Judge(f Facts) report.Verdict {
 	j.judgeChanges()
 	j.judgePage()
 	j.judgeBlock()
-	if isHang(&f) && r.judge == nil {
+	if isHang(&f) && (r.judge == nil || waitCodes[f.Code]) {
 		j.judgeStuck()
 	}
 	j.judgeCode()
@@ -76,10 +76,21 @@ func (j *judgement) convict(image, module, symbol, confidence string) {
 // is not to blame.
 func (j *judgement) noticed(cause, confidence string) { j.cause, j.sure = cause, confidence }
 
+// likely is noticed, with low confidence, unless the stack names a driver of a third
+// party.
+func (j *judgement) likely(cause string) {
+	if f, ok := blamed(j.f); !ok || !thirdParty(f.Image) {
+		j.noticed(cause, report.Low)
+	}
+}
+
 // judgeNoticed applies noticed.
 func (j *judgement) judgeNoticed() {
 	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown) {
 		j.v.Cause, j.v.Confidence = j.cause, j.sure
+		if j.bucket == noBucket && j.sure != report.Low { // who only a scan suggests is not named beside it
+			j.v.Image, j.v.Module = "", ""
+		}
 	}
 }
 

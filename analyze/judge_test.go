@@ -150,18 +150,6 @@ func TestJudge_PowerRequest(t *testing.T) {
 	}
 }
 
-// TestMachineCheck: the compound error codes of the processor manuals.
-func TestMachineCheck(t *testing.T) {
-	for status, want := range map[uint64]string{
-		0xbe00000000800400: "PROCESSOR", 0xbe0000000005110a: "PROCESSOR_CACHE", 0xb200000040000800: "PROCESSOR_BUS",
-		0xbe00000000010090: "MEMORY", 0xbe00000000000014: "PROCESSOR_TLB", 0: "",
-	} {
-		if got, _ := machineCheck(status); got != want {
-			t.Errorf("machineCheck(0x%x) = %q, want %q", status, got, want)
-		}
-	}
-}
-
 // TestClasses: the first part of a bucket, as published logs have it.
 func TestClasses(t *testing.T) {
 	av := &Exception{Code: 0xc0000005, Access: "read"}

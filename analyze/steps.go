@@ -21,10 +21,12 @@ func nextSteps(j *judgement) []report.Text {
 		return bootSteps()
 	case j.v.Cause == report.CauseStorage:
 		steps = storageSteps()
-	case j.v.Cause == report.CauseHardware && j.f.Code == 0x124:
-		steps = machineCheckSteps()
+	case j.v.Cause == report.CauseHardware && hardwareSteps[j.f.Code] != nil:
+		steps = hardwareSteps[j.f.Code](j.f)
 	case j.v.Cause == report.CauseHardware:
 		steps = memorySteps()
+	case j.v.Cause == report.CauseFirmware:
+		steps = firmwareSteps()
 	case stepsByCode[j.f.Code] != nil:
 		steps = stepsByCode[j.f.Code](j)
 	case j.v.Cause == report.CauseDriver:
@@ -44,10 +46,20 @@ const maxSteps = 4
 // earlyCrash is an uptime that nobody had time to log on in.
 const earlyCrash = time.Minute
 
+// hardwareSteps are what to do about the hardware that a stop code is about, where that
+// is not the memory.
+var hardwareSteps = map[uint32]func(*Facts) []report.Text{
+	0x124: steps124, 0x9c: func(*Facts) []report.Text { return machineCheckSteps() },
+	0xfe: func(*Facts) []report.Text { return usbSteps() }, 0x144: func(*Facts) []report.Text { return usbSteps() },
+}
+
 // stepsByCode are the stop codes that call for something of their own.
 var stepsByCode = map[uint32]func(*judgement) []report.Text{
-	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps,
-	0x9f: powerSteps, 0xef: criticalProcessSteps, 0x101: processorSteps,
+	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps, 0xea: graphicsSteps,
+	0x10e: graphicsSteps, 0x113: graphicsSteps, 0x119: graphicsSteps, 0x193: graphicsSteps, 0x1b8: graphicsSteps, 0x19c: graphicsSteps,
+	0x9f: powerSteps, 0xef: criticalProcessSteps, 0xf4: criticalProcessSteps, 0x101: processorSteps, 0x1ca: processorSteps,
+	0x10d: frameworkSteps, 0x133: longDPCSteps, 0x14f: lightSleepSteps, 0xa0: powerSteps, 0x1d5: lateDriverSteps, 0xca: lateDriverSteps,
+	0x1cc: lockSteps, 0x1a1: lockSteps,
 }
 
 // crashTools are drivers that crash Windows because they are told to.
@@ -237,11 +249,78 @@ func askSteps(f *Facts) []report.Text {
 }
 
 func graphicsSteps(j *judgement) []report.Text {
+	first := report.T("Update the display driver; if it was updated lately, go back to the version before.")
+	if name := displayDriver(j); name != "" {
+		first = report.T("Reinstall the display driver (%s): remove it completely first, then take the current version from the maker of the card.", name)
+	}
 	return []report.Text{
-		report.T("Reinstall the display driver (%s): remove it completely first, then take the current version from the maker of the card.", orUnknown(j.v.Image)),
+		first,
 		report.T("Check temperature, fans and power supply of the graphics card, and set its clocks to the standard values."),
 		report.T("If it happens again with a fresh driver and standard clocks, try the card in another machine: if it fails there too, the card is faulty."),
 	}
+}
+
+// displayDriver is the display driver that the verdict speaks of; "" if it names none.
+func displayDriver(j *judgement) string {
+	if thirdParty(j.v.Image) {
+		return j.v.Image
+	}
+	for _, a := range j.v.Alternatives {
+		if kindOf(a.Image) == "display" {
+			return a.Image
+		}
+	}
+	return ""
+}
+
+// frameworkSteps: the framework keeps a log of what its drivers did.
+func frameworkSteps(j *judgement) []report.Text {
+	log := report.T("Whoever debugs the driver sees in the framework's log what it did last: in the debugger !wdfkd.wdfcrashdump, then !wdfkd.wdflogdump with the driver's name.")
+	if thirdParty(j.v.Image) {
+		log = report.T("Whoever debugs the driver sees in the framework's log what it did last: in the debugger !wdfkd.wdfcrashdump %s, then !wdfkd.wdflogdump %s.", j.v.Module, j.v.Module)
+	}
+	steps := driverSteps(j)
+	if !thirdParty(j.v.Image) {
+		steps = unknownSteps(j)
+	}
+	return append(steps[:min(len(steps), maxSteps-1)], log)
+}
+
+// longDPCSteps: what keeps the processor is best seen in a trace.
+func longDPCSteps(j *judgement) []report.Text {
+	trace := report.T("If it happens again and no driver is named: record what runs, wpr -start CPU -filemode, use the machine for some minutes until it stutters, wpr -stop C:\\dpc.etl; Windows Performance Analyzer shows the time in DPCs and ISRs by driver.")
+	steps := watchdogSteps()[:2]
+	if thirdParty(j.v.Image) {
+		steps = driverSteps(j)
+	}
+	return append(steps[:min(len(steps), maxSteps-1)], trace)
+}
+
+// lightSleepSteps are about a machine that sleeps lightly (modern standby): Windows itself
+// keeps account of what keeps it awake.
+func lightSleepSteps(j *judgement) []report.Text {
+	return append([]report.Text{report.T("See what kept the machine awake or did not wake up: powercfg /sleepstudy /output C:\\sleepstudy.html, and powercfg /systempowerreport /output C:\\power.html.")}, powerSteps(j)...)
+}
+
+// lateDriverSteps are about the driver of a device, and the device itself.
+func lateDriverSteps(j *judgement) []report.Text {
+	if !thirdParty(j.v.Image) {
+		return unknownSteps(j)
+	}
+	return []report.Text{
+		updateStep(j.v.Image),
+		report.T("Look for the device itself: take it out or turn it off in Device Manager for a trial, and look for its events in the System log (Kernel-PnP, UserPnp)."),
+		keepDumpStep(j),
+	}
+}
+
+// lockSteps are about whoever has what others wait for.
+func lockSteps(j *judgement) []report.Text {
+	steps := liveSteps()
+	if thirdParty(j.v.Image) {
+		steps = append([]report.Text{updateStep(j.v.Image)}, steps...)
+	}
+	return append(steps, report.T("If it comes again while the machine does not answer, have Windows 11 write a dump of the kernel: Task Manager, Details, right click on System, Create live kernel memory dump file; in a debugger !locks shows who has what."))
 }
 
 func powerSteps(j *judgement) []report.Text {

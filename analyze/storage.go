@@ -119,3 +119,46 @@ func happened7B(*Facts) report.Text {
 func happenedED(*Facts) report.Text {
 	return report.T("the file system of the volume that it starts from could not be mounted")
 }
+
+// NTFS_FILE_SYSTEM (0x24): P1 the place in the source of ntfs.sys, P2 the exception
+// record and P3 the context, where they are set.
+func collect24(c *collection) {
+	p := c.facts.Parameters
+	c.recordAt(p[1])
+	c.contextAt(p[2], report.T("context record (parameter 3)"))
+}
+
+// UNEXPECTED_STORE_EXCEPTION (0x154): P2 the exception's record and context.
+func collect154(c *collection) {
+	if p := c.facts.Parameters; p[1] != 0 {
+		c.exceptionPointers(p[1], report.T("exception pointers (parameter 2)"))
+	}
+}
+
+// fileSystemDamage are statuses that say that what is on the disk is damaged.
+var fileSystemDamage = map[uint32]bool{0xc0000102: true, 0xc0000032: true, 0xc0000427: true}
+
+// judgeFileSystem: an exception in the file system or in the store is judged as any
+// other, unless it says that a page or the disk's contents were at fault.
+func judgeFileSystem(j *judgement) {
+	switch x := j.f.Exception; {
+	case x == nil:
+		j.likely(report.CauseStorage)
+	case x.Code == statusInPageError:
+		j.evidence(report.Recorded, report.T("exception record"), report.T("It ended with %s.", win.Status(x.Code)))
+		j.noticed(report.CauseStorage, report.Medium)
+	case fileSystemDamage[x.Code]:
+		j.evidence(report.Recorded, report.T("exception record"), report.T("It ended with %s: what stands on the disk is damaged.", win.Status(x.Code)))
+		j.noticed(report.CauseStorage, report.Medium)
+	default:
+		judgeException(j)
+	}
+	j.evidence(report.Derived, report.T("stop code"), report.T("The stack shows who used the disk; a damaged volume, a failing disk and filters of anti-virus or backup look the same from here."))
+}
+
+func happenedFileSystem(f *Facts) report.Text {
+	if f.Code == 0x154 {
+		return report.T("the store of compressed memory met an error that it had not foreseen")
+	}
+	return report.T("the file system met something that it cannot go on from")
+}

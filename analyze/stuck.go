@@ -41,11 +41,14 @@ const longWait = 10 * time.Second
 // stopsByHand are the codes by which somebody stops a machine.
 var stopsByHand = map[uint32]bool{0xe2: true, 0x1c8: true}
 
+// waitCodes are those by which a watchdog says that somebody waited in vain.
+var waitCodes = map[uint32]bool{0x14f: true, 0x19c: true, 0x1a1: true, 0x1cc: true, 0x1d5: true}
+
 // isHang reports that what matters is what did not go on: somebody stopped the
 // machine, or Windows waited in vain for it (0x9F 4: for the lock of Plug and Play),
 // or it only wrote down what it saw.
 func isHang(f *Facts) bool {
-	return stopsByHand[f.Code] || f.Code == 0x9f && f.Parameters[0] == pnpLocked || f.Live && ruleFor(f.Code).judge == nil
+	return stopsByHand[f.Code] || waitCodes[f.Code] || f.Code == 0x9f && f.Parameters[0] == pnpLocked || f.Live && ruleFor(f.Code).judge == nil
 }
 
 func (c *collection) collectStuck() {

@@ -10,18 +10,69 @@ import (
 
 // DRIVER_POWER_STATE_FAILURE (0x9F): a driver did not finish a power request. P1
 // says how; for 3, P2 is the physical device, P3 triage data and P4 the IRP
-// that is stuck.
+// that is stuck; for 4, P2 the time that Windows waited, P3 the thread that has the
+// lock of Plug and Play and P4 triage data.
 
 const (
 	irpBlocked = 3
 	pnpLocked  = 4 // a thread never let go of the lock of Plug and Play
 )
 
+// objects9F: whose object the other kinds point to. Kind 2 has the device's own
+// object in P3, 0x500 in P4; what P2 and P3 hold there is the device that the request
+// was for.
+var objects9F = map[uint64]objectAt{
+	1:     {2, objectDevice, true},
+	2:     {3, objectDevice, true},
+	5:     {3, objectFx, true},
+	6:     {2, objectFx, true},
+	0x500: {4, objectDevice, true},
+}
+
+// Node is a device whose Plug and Play request was under way.
+type Node struct {
+	Instance, Service string
+	Driver            string // that has the request; "" if not known
+	Function          string // image of the service, where it is loaded
+}
+
 func collect9F(c *collection) {
-	p := c.facts.Parameters
-	if p[0] != irpBlocked {
-		return
+	switch kind := c.facts.Parameters[0]; kind {
+	case irpBlocked:
+		c.collectPower()
+	case pnpLocked:
+		c.collectPnP()
+	default:
+		c.object(objects9F[kind])
+		if o := c.facts.Object; kind == 5 && (o == nil || o.Driver == "" && o.Service == "") {
+			c.object(objectAt{2, objectPDO, true})
+		}
 	}
+}
+
+// collectPnP reads the thread that has the lock, and the devices at which Plug and
+// Play was at work.
+func (c *collection) collectPnP() {
+	p := c.facts.Parameters
+	c.aboutThread(p[2])
+	list, err := c.m.PnPRequests(mem.VA(p[3]))
+	if err != nil {
+		c.note("Plug and Play requests", report.T("The list cannot be read to its end: %v.", err.Error()))
+	}
+	for _, n := range list[:min(len(list), maxNodes)] {
+		out := Node{Instance: n.Instance, Service: n.Service, Driver: n.Driver}
+		if mod, ok := c.m.ModuleNamed(n.Service + ".sys"); ok && n.Service != "" {
+			out.Function = mod.Name
+		}
+		c.facts.Nodes = append(c.facts.Nodes, out)
+	}
+}
+
+// maxNodes is how many devices are told of.
+const maxNodes = 3
+
+func (c *collection) collectPower() {
+	p := c.facts.Parameters
 	pw := &Power{}
 	c.facts.Power = pw
 	irp, err := c.m.IRP(mem.VA(p[3]))
@@ -62,13 +113,19 @@ func otherHolder(c *collection, pdo, stuck mem.VA) string {
 
 func judge9F(j *judgement) {
 	pw, p := j.f.Power, j.f.Parameters
-	if p[0] == pnpLocked {
-		j.judgeStuck()
+	switch {
+	case p[0] == pnpLocked:
+		j.judgePnP()
+	case p[0] != irpBlocked:
+		j.meaningOf(1)
+		j.judgeObject(objects9F[p[0]])
+	}
+	if p[0] == irpBlocked {
+		j.evidence(report.Recorded, report.T("parameters 1 and 4"), report.T("A power request (IRP 0x%x) was held by a driver for longer than Windows allows.", p[3]))
 	}
 	if pw == nil || p[0] != irpBlocked {
 		return
 	}
-	j.evidence(report.Recorded, report.T("parameters 1 and 4"), report.T("A power request (IRP 0x%x) was held by a driver for longer than Windows allows.", p[3]))
 	if pw.Instance != "" {
 		j.evidence(report.Recorded, parameter(2), report.T("The device is %s (service %s).", pw.Instance, orUnknown(pw.Service)))
 	}
@@ -98,6 +155,25 @@ func judge9F(j *judgement) {
 	if pw.Service != "" && pw.PDODriver != "" {
 		j.bucket = "0x9F_3_" + pw.Service + "_IMAGE_" + pw.PDODriver
 	}
+}
+
+// judgePnP: the thread that has the lock is the one that holds everything up; the
+// devices at which Plug and Play was at work say for what.
+func (j *judgement) judgePnP() {
+	p := j.f.Parameters
+	j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("Windows waited %d s for the lock of Plug and Play, which the thread at 0x%x has.", p[1], p[2]))
+	j.judgeThread(parameter(3))
+	for _, n := range j.f.Nodes {
+		if n.Instance != "" {
+			j.evidence(report.Recorded, report.T("triage data (parameter 4)"), report.T("Plug and Play was at work at %s (service %s).", n.Instance, orUnknown(n.Service)))
+		}
+		for _, image := range []string{n.Driver, n.Function} {
+			if thirdParty(image) {
+				j.suggest(image, report.T("Plug and Play was at work at its device %s", n.Instance))
+			}
+		}
+	}
+	j.judgeStuck()
 }
 
 // holder picks who blocks: the holder of the request, or, where that is part of
@@ -136,6 +212,12 @@ func class9F(f *Facts) string {
 	return verified(f, "0x9F")
 }
 
-func happened9F(*Facts) report.Text {
+func happened9F(f *Facts) report.Text {
+	switch f.Parameters[0] {
+	case pnpLocked:
+		return report.T("a thread did not let go of the lock of Plug and Play while the machine changed its power state")
+	case 1, 2, 0x500:
+		return report.T("a driver handled a power request wrongly")
+	}
 	return report.T("a device did not finish going to sleep or waking up in time")
 }

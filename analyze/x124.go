@@ -2,9 +2,8 @@ package analyze
 
 import (
 	"fmt"
+	"strings"
 
-	"bugcheck/internal/le"
-	"bugcheck/kernel"
 	"bugcheck/mem"
 	"bugcheck/report"
 	"bugcheck/win"
@@ -17,127 +16,179 @@ import (
 
 const sourceMachineCheck = 0
 
-// The common platform error record (UEFI specification, appendix N): a header of
-// 128 bytes, then section descriptors of 72.
-const (
-	cperHeader     = 128
-	cperDescriptor = 72
-	maxSections    = 64
-)
-
-// sectionNames are the types of record sections, as buckets spell them.
-var sectionNames = map[string]string{
-	"{9876ccad-47b4-4bdb-b65e-16f193c4f3db}": "PROCESSOR",
-	"{dc3ea0b0-a144-4797-b95b-53fa242b6e1d}": "PROCESSOR",
-	"{a5bc1114-6f64-4ede-b863-3e83ed7c83b1}": "MEMORY",
-	"{d995e954-bbc1-430f-ad91-b44dcb3c6f35}": "PCIEXPRESS",
-	"{c5753963-3b84-4095-bf78-eddad3f9c9dd}": "PCIXBUS",
-	"{e71254e9-c1b9-4940-ab76-909703a4320f}": "NMI",
-}
-
 func collect124(c *collection) {
 	p := c.facts.Parameters
 	w := &WHEA{}
 	c.facts.WHEA = w
-	if err := w.readRecord(c.m, mem.VA(p[1])); err != nil {
+	c.facts.CPUFamily = c.m.Processor().Family
+	if err := w.readRecord(c.m.Memory, mem.VA(p[1])); err != nil {
 		c.note("hardware error record", report.T("It cannot be read: %v.", err.Error()))
 	}
+	if c.facts.CPUVendor == "" { // the processor's block is not in the dump
+		c.facts.CPUVendor = w.Vendor
+	}
+	w.describeParts(c.m)
 }
 
-// readRecord takes the section's type, and for PCI Express the device, from the
-// error record.
-func (w *WHEA) readRecord(m *kernel.Machine, va mem.VA) error {
-	head, err := mem.Read(m.Memory, va, cperHeader)
-	if err != nil {
-		return err
-	}
-	if string(head[:4]) != "CPER" {
-		return fmt.Errorf("the record at %v does not begin with CPER", va)
-	}
-	count := min(int(le.U16(head, 10)), maxSections)
-	for i := range count {
-		d, err := mem.Read(m.Memory, va+cperHeader+mem.VA(i*cperDescriptor), cperDescriptor)
-		if err != nil {
-			return err
-		}
-		name := sectionNames[win.GUID(d[16:32]).String()]
-		if name == "" {
-			continue
-		}
-		w.Section = name
-		if name == "PCIEXPRESS" {
-			w.readPCI(m, va+mem.VA(le.U32(d, 0)))
-		}
-		return nil
-	}
-	return nil
-}
+// shownBanks is how many banks of a machine check are told of.
+const shownBanks = 4
 
-// readPCI decodes the device of a PCI Express section (UEFI specification,
-// N.2.7: validation bits, then port type, version, command; device ID at 24).
-func (w *WHEA) readPCI(m *kernel.Machine, va mem.VA) {
-	b, err := mem.Read(m.Memory, va, 40)
-	if err != nil {
-		return
+// banks are the machine-check banks that hold an error: those of the record, else
+// what the parameters say.
+func banks(f *Facts) []MachineCheck {
+	var list []MachineCheck
+	if f.WHEA != nil {
+		for _, m := range f.WHEA.Banks {
+			if m.Status != 0 {
+				list = append(list, m)
+			}
+		}
 	}
-	vendor, device := le.U16(b, 24), le.U16(b, 26)
-	w.Device = fmt.Sprintf("%02x:%02x.%x (vendor %04x, device %04x)", b[35], b[32], b[31], vendor, device)
-}
-
-// machineCheck reads the error code in the low 16 bits of MCi_STATUS (Intel SDM
-// volume 3, chapter "Interpreting machine-check error codes"; AMD's are the
-// same in these forms).
-func machineCheck(status uint64) (section string, detail report.Text) {
-	code := uint16(status) &^ 0x1000 // bit 12: correction report filtering
-	switch {
-	case code&0xf800 == 0x0800:
-		return "PROCESSOR_BUS", report.T("an error on the bus between processor, memory and other units (code 0x%x)", code)
-	case code&0xff80 == 0x0080:
-		return "MEMORY", report.T("an error of the memory controller (code 0x%x)", code)
-	case code&0xff00 == 0x0100:
-		return "PROCESSOR_CACHE", report.T("an error in a cache of the processor (code 0x%x)", code)
-	case code&0xfff0 == 0x0010:
-		return "PROCESSOR_TLB", report.T("an error in the processor's address translation cache (code 0x%x)", code)
-	case code == 0x0400:
-		return "PROCESSOR", report.T("the processor's internal timer ran out: a core or a device did not answer it (code 0x400)")
-	case code != 0:
-		return "PROCESSOR", report.T("an internal error of the processor (code 0x%x)", code)
+	if status := mcStatus(f); len(list) == 0 && f.Parameters[0] == sourceMachineCheck && status != 0 {
+		list = append(list, MachineCheck{Status: status})
 	}
-	return "", report.Text{}
+	return list[:min(len(list), shownBanks)]
 }
 
 func judge124(j *judgement) {
-	p := j.f.Parameters
 	j.decide(report.CauseHardware, report.High)
 	j.v.Image, j.v.Module = vendorOf(j.f)+".sys", vendorOf(j.f)
-	j.evidence(report.Recorded, parameter(1), report.T("The hardware reported an error that cannot be corrected (error source %d).", p[0]))
-	section := ""
-	if p[0] == sourceMachineCheck {
-		var detail report.Text
-		status := mcStatus(j.f)
-		section, detail = machineCheck(status)
-		j.evidence(report.Recorded, report.T("parameters 3 and 4"), report.T("MCi_STATUS is 0x%016x.", status))
-		if !detail.IsZero() {
-			j.evidence(report.Derived, report.T("parameters 3 and 4"), report.T("That means: %s.", detail))
-		}
+	j.evidence(report.Recorded, parameter(1), sourceOf(j.f.Parameters[0]))
+	w := j.f.WHEA
+	if w == nil {
+		w = &WHEA{}
 	}
-	if w := j.f.WHEA; w != nil {
-		if section == "" {
-			section = w.Section
-		}
-		if w.Device != "" {
-			j.evidence(report.Recorded, report.T("hardware error record (parameter 2)"), report.T("The device is %s.", w.Device))
-		}
+	j.judgeRecord(w)
+	for _, m := range banks(j.f) {
+		j.judgeBank(m)
 	}
+	for _, p := range w.Processor {
+		j.judgeProcessor(p)
+	}
+	for _, m := range w.Memory {
+		j.judgeMemory(m)
+	}
+	for _, p := range w.PCI {
+		j.judgePCI(p)
+	}
+	j.name124()
+}
+
+// name124 makes the bucket.
+func (j *judgement) name124() {
 	if vendorOf(j.f) == "hardware" {
 		j.v.Image, j.bucket = "hardware", noBucket
 		return
 	}
-	unknown := ""
+	section, unknown := section124(j.f), ""
 	if section == "" {
 		unknown = "UNKNOWN_"
 	}
 	j.bucket = fmt.Sprintf("%s_%s_%sIMAGE_%s", class124(j.f), section, unknown, j.v.Image)
+}
+
+// section124 is what the error is about, as buckets spell it: of a machine check
+// what its code says, else the record's first section.
+func section124(f *Facts) string {
+	if f.Parameters[0] == sourceMachineCheck {
+		for _, m := range banks(f) {
+			if section := decodeMCA(m.Status).section; section != "" {
+				return section
+			}
+		}
+	}
+	if f.WHEA != nil {
+		return f.WHEA.Section
+	}
+	return ""
+}
+
+// sourceOf says who reported the error.
+func sourceOf(n uint64) report.Text {
+	if v, ok := win.English.Value(0x124, 1, n); ok {
+		return report.T(v.Meaning)
+	}
+	return report.T("The hardware reported an error that cannot be corrected (error source %d).", n)
+}
+
+// judgeRecord says what the record as a whole says.
+func (j *judgement) judgeRecord(w *WHEA) {
+	source := report.T("hardware error record (parameter 2)")
+	switch w.Severity {
+	case "corrected":
+		j.evidence(report.Recorded, source, report.T("The record says that the error was corrected."))
+	case "recoverable":
+		j.evidence(report.Recorded, source, report.T("The record says that the error could have been recovered from."))
+	case "fatal":
+		j.evidence(report.Recorded, source, report.T("The record says that the error is fatal: no program and no driver could have gone on."))
+	}
+	if w.FRU != "" {
+		j.evidence(report.Recorded, source, report.T("The firmware names the part: %s.", w.FRU))
+	}
+	for _, s := range w.Others {
+		j.evidence(report.Recorded, source, report.T("The record holds: %s.", s))
+	}
+}
+
+// judgeProcessor says what a processor's section adds to the banks.
+func (j *judgement) judgeProcessor(p ProcessorError) {
+	source := report.T("hardware error record (parameter 2)")
+	words := map[string]report.Text{
+		"CACHE": report.T("a cache"), "TLB": report.T("the address translation cache"), "BUS": report.T("the bus"), "MAE": report.T("its inside"),
+	}
+	if what, ok := words[p.Type]; ok {
+		j.evidence(report.Recorded, source, report.T("Processor %d (APIC number) reported an error of %s.", p.Number, what))
+	}
+	if p.Type == "CACHE" && p.Level != nil && *p.Level > 0 && *p.Level <= maxCacheLevel {
+		j.evidence(report.Recorded, source, report.T("It is the cache of level %d.", *p.Level))
+	}
+}
+
+const maxCacheLevel = 3
+
+// memoryTypes are the kinds of memory errors (UEFI specification, N.2.5, "Memory
+// Error Type").
+var memoryTypes = map[uint8]report.Text{
+	2: report.T("one wrong bit"), 3: report.T("several wrong bits, more than can be corrected"), 4: report.T("one wrong memory chip"),
+	5: report.T("several wrong memory chips"), 6: report.T("no unit took the request"), 7: report.T("the memory refused the request"),
+	8: report.T("a parity error"), 9: report.T("the memory did not answer in time"), 10: report.T("an address that is not valid"),
+	11: report.T("a memory mirror that is broken"), 12: report.T("memory that was replaced by spare memory"),
+	13: report.T("an error that scrubbing found and corrected"), 14: report.T("an error that scrubbing found and could not correct"),
+	15: report.T("memory that was taken out of use"),
+}
+
+// judgeMemory says where in memory the error is.
+func (j *judgement) judgeMemory(m MemoryError) {
+	source := report.T("hardware error record (parameter 2)")
+	if what, ok := memoryTypes[m.Type]; ok {
+		j.evidence(report.Recorded, source, report.T("The memory error is: %s.", what))
+	}
+	if m.Address != 0 {
+		j.evidence(report.Recorded, source, report.T("Its physical address is 0x%x.", m.Address))
+	}
+	if where := m.where(); where != "" {
+		j.evidence(report.Recorded, source, report.T("Its place: %s.", where))
+	}
+	if m.Label != "" {
+		j.evidence(report.Derived, report.T("firmware tables (SMBIOS)"), report.T("That memory module is the one in slot %s.", m.Label))
+	}
+}
+
+// where lists what is known of the place, by the specification's words.
+func (m MemoryError) where() string {
+	var parts []string
+	for _, p := range []struct {
+		name string
+		n    int
+	}{
+		{"node", m.Node}, {"card", m.Card}, {"module", m.Module}, {"rank", m.Rank}, {"bank", m.Bank}, {"device", m.Device},
+		{"row", m.Row}, {"column", m.Column},
+	} {
+		if p.n >= 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", p.name, p.n))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // mcStatus joins the two halves that the parameters hold.
@@ -147,7 +198,7 @@ func mcStatus(f *Facts) uint64 { return f.Parameters[2]<<32 | f.Parameters[3]&0x
 // processor's maker, or "hardware" where the dump does not tell it.
 func vendorOf(f *Facts) string {
 	switch f.CPUVendor {
-	case "GenuineIntel", "AuthenticAMD":
+	case vendorIntel, vendorAMD:
 		return f.CPUVendor
 	}
 	return "hardware"
@@ -157,8 +208,71 @@ func vendorOf(f *Facts) string {
 func class124(f *Facts) string { return fmt.Sprintf("0x124_%d_%s", f.Parameters[0], vendorOf(f)) }
 
 func happened124(f *Facts) report.Text {
-	if _, detail := machineCheck(mcStatus(f)); f.Parameters[0] == sourceMachineCheck && !detail.IsZero() {
-		return detail
+	w := f.WHEA
+	if w == nil {
+		w = &WHEA{}
+	}
+	switch list := banks(f); {
+	case len(w.PCI) > 0:
+		return report.T("PCI Express device %s reported an error", w.PCI[0].place())
+	case len(w.Memory) > 0 && w.module() != "":
+		return report.T("memory module %s reported an error", w.module())
+	case len(w.Memory) > 0:
+		return report.T("a memory module reported an error")
+	case len(list) > 0 && decodeMCA(list[0].Status).section != "":
+		return decodeMCA(list[0].Status).what
 	}
 	return report.T("it reported an error that cannot be corrected")
+}
+
+// steps124 follow from the part that the record names.
+func steps124(f *Facts) []report.Text {
+	w := f.WHEA
+	if w == nil {
+		w = &WHEA{}
+	}
+	section := section124(f)
+	switch {
+	case len(w.PCI) > 0:
+		return pciSteps(w.PCI[0])
+	case len(w.Memory) > 0 || section == "MEMORY":
+		return moduleSteps(w)
+	case section == "PROCESSOR_BUS":
+		return append([]report.Text{report.T("The error came over the bus: look at the cards in the PCI Express slots and the SSDs too; take out those that can be spared, and update the firmware of the others.")}, machineCheckSteps()...)
+	}
+	return machineCheckSteps()
+}
+
+func pciSteps(p PCIError) []report.Text {
+	find := report.T("Find the device: Device Manager, View, Devices by connection; or pnputil /enum-devices /connected and look for VEN_%04X&DEV_%04X (PCI bus %d, device %d, function %d).", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
+	if p.Port == 4 || p.Port == 6 {
+		find = report.T("Find what hangs on the port: Device Manager, View, Devices by connection; the port is VEN_%04X&DEV_%04X (PCI bus %d, device %d, function %d), and the device below it is to be looked at.", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
+	}
+	update := report.T("Update the firmware of that device and of the machine (BIOS), and the device's driver; turn PCI Express link state power management off for a trial: powercfg /setacvalueindex scheme_current sub_pciexpress aspm 0, then powercfg /setactive scheme_current.")
+	if p.Driver != "" {
+		update = report.T("Update the firmware of that device and of the machine (BIOS), and its driver %s; turn PCI Express link state power management off for a trial: powercfg /setacvalueindex scheme_current sub_pciexpress aspm 0, then powercfg /setactive scheme_current.", describe(p.Driver))
+	}
+	return []report.Text{
+		find,
+		report.T("With the power off, take the card or SSD out and put it back, in another slot if there is one; look at riser, cable and cooling."),
+		update,
+		report.T("If it happens again, replace the device, then the mainboard. On a server, open a hardware case with this record."),
+	}
+}
+
+// module is what the firmware calls the memory module, or the slot that it is in; ""
+// if it does not say.
+func (w *WHEA) module() string {
+	if len(w.Memory) > 0 && w.Memory[0].Label != "" {
+		return w.Memory[0].Label
+	}
+	return w.FRU
+}
+
+func moduleSteps(w *WHEA) []report.Text {
+	first := report.T("On a server, look at the log of its management controller (iLO, iDRAC, BMC) and at the WHEA-Logger events: they may name the memory module.")
+	if name := w.module(); name != "" {
+		first = report.T("Replace the memory module in slot %s, or put it into another slot for a trial: if the error goes with it, it is the module, else slot, mainboard or processor.", name)
+	}
+	return append([]report.Text{first}, memorySteps()[1:]...)
 }

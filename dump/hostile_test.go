@@ -176,7 +176,7 @@ func TestSMBIOS(t *testing.T) {
 	memory[0x10], memory[0x17], memory[0x1a] = 1, 2, 9 // string 9 does not exist
 	device := string(memory) + "DIMM A1\x00Example RAM\x00\x00"
 	want := dump.SMBIOS{BoardManufacturer: "Example Board", Processor: "Example CPU",
-		MemoryDevices: []dump.MemoryDevice{{Locator: "DIMM A1", Manufacturer: "Example RAM", SizeMiB: 0x8000, SpeedMTs: 3200, ConfiguredMTs: 2933}}}
+		MemoryDevices: []dump.MemoryDevice{{Handle: 4, Locator: "DIMM A1", Manufacturer: "Example RAM", SizeMiB: 0x8000, SpeedMTs: 3200, ConfiguredMTs: 2933}}}
 	for _, tt := range []struct {
 		name string
 		data []byte

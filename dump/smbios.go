@@ -19,7 +19,9 @@ type SMBIOS struct {
 
 // MemoryDevice is one memory slot that is filled.
 type MemoryDevice struct {
+	Handle                      uint16 // by which other tables name it
 	Locator, Manufacturer, Part string
+	Bank                        string // of the slot
 	SizeMiB                     uint32
 	SpeedMTs, ConfiguredMTs     uint16
 }
@@ -90,7 +92,7 @@ func (s *SMBIOS) addMemory(b []byte, str func(int) string) {
 	if size == 0 || size == 0xffff {
 		return
 	}
-	d := MemoryDevice{Locator: str(0x10), Manufacturer: str(0x17), Part: str(0x1a), SizeMiB: size, SpeedMTs: le.U16(b, 0x15)}
+	d := MemoryDevice{Handle: le.U16(b, 2), Locator: str(0x10), Bank: str(0x11), Manufacturer: str(0x17), Part: str(0x1a), SizeMiB: size, SpeedMTs: le.U16(b, 0x15)}
 	if len(b) >= 0x22 {
 		d.ConfiguredMTs = le.U16(b, 0x20)
 	}

@@ -281,6 +281,18 @@ func (m *Machine) Processors() ([]Processor, error) {
 	return list, err
 }
 
+// ProcessorAt reads the KPRCB at an address: a stop code may point to that of another
+// processor than the one that crashed. What was read is returned beside the error.
+func (m *Machine) ProcessorAt(va mem.VA) (Processor, error) {
+	o, err := m.read("processor block", va, m.SizeOf("_KPRCB"))
+	if err != nil {
+		return Processor{}, err
+	}
+	p := m.processor(o)
+	m.describeProcessor(&p, processorBlock{object: o, at: va})
+	return p, nil
+}
+
 // describeProcessor fills in what only whole memory holds.
 func (m *Machine) describeProcessor(p *Processor, b processorBlock) {
 	f := func(name string) int { return m.Field("_KPRCB", name) }

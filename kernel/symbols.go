@@ -105,6 +105,11 @@ func (m *Machine) Involved() []int {
 	for _, part := range m.stackParts() {
 		m.eachWord(part.b, mark)
 	}
+	for _, p := range m.Header.Parameters {
+		pc, stack := m.otherStack(mem.VA(p))
+		mark(pc)
+		m.eachWord(stack, mark)
+	}
 	var list []int
 	for i, yes := range in {
 		if yes {
@@ -112,6 +117,39 @@ func (m *Machine) Involved() []int {
 		}
 	}
 	return list
+}
+
+// threadObject is DISPATCHER_HEADER.Type of a thread (KOBJECTS, ntdef.h).
+const threadObject = 6
+
+// otherStack is the stack of the thread, or of the processor, that a parameter points
+// to, and where that processor was: some stop codes are about another than the current
+// one. Empty: neither.
+func (m *Machine) otherStack(va mem.VA) (pc mem.VA, stack []byte) {
+	if m.User != nil || va == 0 || m.isUser(va) {
+		return 0, nil
+	}
+	var from, to mem.VA
+	if kind, err := mem.Read(m.Memory, va, 1); err == nil && kind[0] == threadObject {
+		t, _ := m.ThreadAt(va)
+		from, to = t.KernelStack, t.StackBase
+	}
+	if m.whole() {
+		blocks, _ := m.processorBlocks() // those that can be read
+		for _, b := range blocks {
+			regs := m.savedRegisters(b.object)
+			if sp, ok := regs.SP(); ok && b.at == va {
+				at, _ := regs.PC()
+				pc, from, to = mem.VA(at), mem.VA(sp), mem.VA(sp)+m.stackSize()
+			}
+		}
+	}
+	if from == 0 || to <= from || to-from > maxStack {
+		return pc, nil
+	}
+	stack = make([]byte, to-from)
+	n, _ := m.Memory.ReadAt(stack, from) // up to the end of the stack
+	return pc, stack[:n]
 }
 
 // eachWord passes on the words of a stack, as return addresses.

@@ -167,6 +167,7 @@ func (m *Machine) ThreadStack(t Thread) ([]report.Frame, error) {
 				return m.runningStack(t, b)
 			}
 		}
+		return nil, fmt.Errorf("thread at %v: it runs, and its processor is not in the dump", t.Address)
 	}
 	regs, trust, err := m.switchedOut(t)
 	if err != nil {

@@ -315,7 +315,11 @@ func (c *Crash) watchdog(g *stage, routine, image string) error {
 	g.clockInterrupt()
 	g.call("nt!KeAccumulateTicks", "nt!KeBugCheckEx").lay()
 	g.irql = 13
-	g.stop(0x133, [4]uint64{0, 0x501, 0x500, 0}, "")
+	block, samples := c.dpcTriage(g)
+	g.stop(0x133, [4]uint64{0, 0x501, 0x500, block}, "")
+	if samples != 0 {
+		g.fail(s.Set(s.Crashed.Address, "_KPRCB", "DpcWatchdogProfile", 8, samples))
+	}
 	if g.err == nil {
 		image, base, name := g.image(routine)
 		start, _, _ := image.Function(name)

@@ -67,44 +67,6 @@ func playDPCWatchdog(c *Crash) error {
 	return c.watchdog(g, "labnet!LabnetWatchdogDpc", "labnet.sys")
 }
 
-// machineCheckStatus is MCi_STATUS of an error that the memory controller could not correct:
-// valid, uncorrected, enabled, address valid, context corrupt; code 0x9F.
-const machineCheckStatus = 0xbe0000000000009f
-
-// playMachineCheck reports an error of the memory controller from an idle processor.
-func playMachineCheck(c *Crash) error {
-	s := c.System
-	g := s.on(s.Crashed.Idle)
-	g.irql = 15
-	g.call("nt!KiIdleLoop", "nt!PoIdle", "nt!PpmIdleExecuteTransition", "nt!HalProcessorIdle").trap(machineCheck, s.stack(), code.Trap{})
-	g.call("nt!KxMcheckAbort", "nt!KiHandleMcheck", "nt!HalHandleMcheck", "nt!HalpHandleMachineCheck", "nt!HalpMceHandlerWithRendezvous", "nt!HalpMceHandler",
-		"nt!HalpMceHandlerCore", "nt!HalpMcaReportError", "nt!WheaReportHwError", "nt!HalBugCheckSystem", "nt!KeBugCheckEx").lay()
-	status := uint64(machineCheckStatus)
-	g.stop(0x124, [4]uint64{0, s.errorRecord(), status >> 32, status & 0xffffffff}, "")
-	return c.finish(g, "nt!HalBugCheckSystem", TruthVerdict{Cause: "hardware"})
-}
-
-// errorRecord makes a common platform error record with a processor's section: UEFI
-// specification, appendix N; the GUID of "processor generic".
-func (s *System) errorRecord() uint64 {
-	var w buf
-	w.put(0, []byte("CPER"))
-	w.put16(4, 0x210)
-	w.put32(6, 0xffffffff)
-	w.put16(10, 1)     // sections
-	w.put32s(12, 1, 2) // severity: fatal; timestamp and partition are not valid
-	w.put32(20, 128+72+192)
-	w.put32s(128, 128+72, 192)
-	w.put16(136, 0x300)
-	w.put(144, []byte{0xad, 0xcc, 0x76, 0x98, 0x47, 0xb4, 0xdb, 0x4b, 0xb6, 0x5e, 0x16, 0xf1, 0x93, 0xc4, 0xf3, 0xdb})
-	w.put32(176, 1)
-	w.grow(128 + 72 + 192)
-	va := s.alloc("Whea", uint64(len(w.b)), false)
-	s.put(va, w.b)
-	s.Keep(va, uint64(len(w.b)))
-	return va
-}
-
 // flippedBit is the bit of the entry of a page table that is wrong.
 const flippedBit = 30
 

@@ -83,7 +83,12 @@ func (g *stage) systemEntry() string {
 // clockInterrupt lets the clock interrupt the innermost function, on the stack for
 // interrupts of the processor that will write the dump.
 func (g *stage) clockInterrupt() *stage {
-	isr := g.s.Crashed.IsrStack
+	return g.interrupt(g.s.Crashed).call("nt!HalpTimerClockInterrupt", "nt!KeClockInterruptNotify")
+}
+
+// interrupt lets a device interrupt what runs on a processor, up to the call of its routine.
+func (g *stage) interrupt(p *KPrcb) *stage {
+	isr := p.IsrStack
 	if g.s.Arch == "arm64" {
 		g.enter("nt!KiKernelSp0InterruptHandler", 0, code.Trap{})
 		g.call("nt!KiInterruptException", "nt!KxSwitchStackAndPlayInterrupt").onStack(isr).call("nt!KiPlayInterrupt")
@@ -91,7 +96,7 @@ func (g *stage) clockInterrupt() *stage {
 		g.enter("nt!KiInterruptDispatchNoLockNoEtw", 0, code.Trap{Flags: 0x202})
 		g.call("nt!KiInterruptSubDispatchNoLockNoEtw").onStack(isr)
 	}
-	return g.call("nt!KiCallInterruptServiceRoutine", "nt!HalpTimerClockInterrupt", "nt!KeClockInterruptNotify")
+	return g.call("nt!KiCallInterruptServiceRoutine")
 }
 
 // pointerRegister gives the register through which the lab's code reads and writes a value.
