@@ -49,7 +49,7 @@ func TestJudge_Devices(t *testing.T) {
 		first, bucket, evidence  string
 	}{
 		{"0x9F 4, the thread is in a driver", Facts{Code: 0x9f, Parameters: [4]uint64{4, 300, 0xffff8000}, Frames: inWatchdog, Thread: thread(waitsInDriver)},
-			report.CauseDriver, "vendor1.sys", report.Medium, "", "0x9F_4_vendor1!StopDevice", "recorded It is thread 260 of System, which has waited 0 h 5 min (Executive)."},
+			report.CauseDriver, "vendor1.sys", report.Medium, "", "0x9F_4_vendor1!StopDevice", "recorded It is thread 260 of System, which has waited 5 min (Executive)."},
 		{"0x9F 4, the thread waits for a request", Facts{Code: 0x9f, Parameters: [4]uint64{4, 300, 0xffff8000}, Frames: inWatchdog, Thread: thread(waitsInKernel, Pending{Driver: "vendor2.sys", Major: "IRP_MJ_PNP"})},
 			report.CauseDriver, "vendor2.sys", report.Medium, "", "0x9F_4_vendor2!unknown_function", "Its pending request (IRP_MJ_PNP) is with vendor2.sys."},
 		{"0x9F 4, only the device is known", Facts{Code: 0x9f, Parameters: [4]uint64{4, 300, 0xffff8000}, Frames: inWatchdog, Nodes: []Node{{Instance: `DISPLAY\ABC4102\1`, Service: "monitor", Function: "vendor1.sys"}}},
@@ -120,7 +120,7 @@ func TestJudge_Devices(t *testing.T) {
 		{"0x10D 0xA, the status", Facts{Code: 0x10d, Parameters: [4]uint64{0xa, 0xffff8000}, Frames: inWatchdog, Status: 0xc0000010}, report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", "0xc0000010"},
 
 		{"0xCA 1, the bus driver", Facts{Code: 0xca, Parameters: [4]uint64{1, 0xffff8000, 0xffff9000}, Frames: inWatchdog, Object: deviceOf(2, "vendor1.sys")},
-			report.CauseDriver, "vendor1.sys", report.High, "", "0xCA_vendor1!unknown_function", ""},
+			report.CauseDriver, "vendor1.sys", report.High, "", "0xCA_1_vendor1!unknown_function", ""},
 		{"0xCA 1, of Windows", Facts{Code: 0xca, Parameters: [4]uint64{1, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "usbhub3.sys")},
 			report.CauseDriver, "usbhub3.sys", report.Low, "", "", ""},
 		{"0xCA 5, may be another's", Facts{Code: 0xca, Parameters: [4]uint64{5, 0xffff8000}, Frames: inWatchdog, Object: deviceOf(2, "vendor1.sys")},
