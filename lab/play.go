@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"bugcheck/lab/code"
@@ -12,6 +13,7 @@ type Crash struct {
 	*System
 	Kind  Kind
 	Truth Truth // of whole-memory dumps, with symbols
+	flip  string
 }
 
 // stage is where a crash plays: a thread on the processor that will write the dump, and the
@@ -261,6 +263,7 @@ type Options struct {
 	Arch   string // "x64" or "arm64"
 	Build  int
 	Memory uint64 // bytes; 0: 4 GiB
+	Flip   string // the bit that the machine's hardware has flipped; "": it is sound
 }
 
 // Play lets an invented machine crash.
@@ -272,12 +275,15 @@ func Play(kind string, o Options) (*Crash, error) {
 	if !ok {
 		return nil, fmt.Errorf("the lab plays no %q", kind)
 	}
+	if o.Flip != "" && !slices.Contains(k.Flips, o.Flip) {
+		return nil, fmt.Errorf("the lab flips no %q in %s: it does in %s", o.Flip, kind, flipping())
+	}
 	plan := Plan{Arch: o.Arch, Build: o.Build, Memory: o.Memory}
 	s, err := plan.System()
 	if err != nil {
 		return nil, err
 	}
-	c := &Crash{System: s, Kind: k, Truth: Truth{Kind: kind}}
+	c := &Crash{System: s, Kind: k, Truth: Truth{Kind: kind}, flip: o.Flip}
 	if err := k.play(c); err != nil {
 		return nil, fmt.Errorf("lab: %s: %w", kind, err)
 	}

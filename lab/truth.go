@@ -34,6 +34,8 @@ type TruthVerdict struct {
 	// Hint is the image that whole memory points at where the culprit is not on the
 	// stack: it must be the first of verdict.alternatives, or the verdict's own image.
 	Hint string `json:"hint,omitempty"`
+	// Bit is the one bit that is wrong: of a word, or of a byte of code.
+	Bit *int `json:"bit,omitempty"`
 }
 
 // TruthFrame is one caller.
