@@ -13,7 +13,9 @@ type collection struct {
 	m         *kernel.Machine
 	facts     Facts
 	registers report.Registers
-	onlyPC    bool // of registers only the instruction pointer is the fault's
+	onlyPC    bool             // of registers only the instruction pointer is the fault's
+	trap      kernel.TrapFrame // that registers are of; zero for others
+	restored  map[string]bool  // registers that the fault did not save: unwinding found them
 	frames    []report.Frame
 	spans     []kernel.Span // structures on the stack that hold no return addresses
 	notes     []report.Note
@@ -242,7 +244,15 @@ func (c *collection) faultAt(pc uint64, source report.Text) {
 }
 
 func (c *collection) startTrap(t kernel.TrapFrame, source report.Text) {
+	saved := t.Registers
+	c.trap = t
 	t = c.m.Restored(t)
+	c.restored = map[string]bool{}
+	for _, r := range t.Registers {
+		if _, ok := saved.Get(r.Name); !ok {
+			c.restored[r.Name] = true
+		}
+	}
 	c.start(t.Registers, Context{Kind: report.ContextTrapFrame, Address: uint64(t.Address), Source: source})
 	c.skip(uint64(t.Address), t.Size)
 }

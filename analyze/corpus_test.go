@@ -71,7 +71,7 @@ func TestCorpus_Verdicts(t *testing.T) {
 		{"train-1a.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
 		{"train-be_1.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
 		{"train-9f.dmp", report.CauseDriver, "rtwlane.sys", "SCSI"},
-		{"train-d1.dmp", report.CauseDriver, "ks.sys", "does not prove"},
+		{"train-d1.dmp", report.CauseHardware, "ks.sys", "cmp byte ptr [rcx+29h],5; its operand [rcx+29h] comes to"},
 	} {
 		v := all[tt.file].Verdict
 		if v.Cause != tt.cause {

@@ -51,6 +51,7 @@ func (j *judgement) judgeCorruptPTE(address, contents uint64) {
 	j.evidence(report.Recorded, report.T("parameters 2 and 3"), report.T("The page table entry at 0x%x holds 0x%x: exactly one bit, bit %d, is set.", address, contents, bit))
 	j.evidence(report.Derived, parameter(3), report.T("Such an entry should be empty, so that bit is one too many. Software hardly ever flips a single bit; faulty or overclocked memory, or a faulty processor, does."))
 	j.decide(report.CauseHardware, report.High)
+	j.v.Bit = &bit
 	j.v.Image, j.v.Module = "memory_corruption", "memory_corruption"
 	j.bucket = "MEMORY_CORRUPTION_ONE_BIT"
 }

@@ -174,6 +174,7 @@ type Verdict struct {
 	Confidence   string        `json:"confidence"`
 	Bucket       string        `json:"bucket,omitempty"`
 	BucketHash   string        `json:"bucket_hash,omitempty"`
+	Bit          *int          `json:"bit,omitempty"` // the one that is wrong: of a word, or of a byte of code
 	Evidence     []Evidence    `json:"evidence,omitempty"`
 	Alternatives []Alternative `json:"alternatives,omitempty"`
 	NextSteps    []Text        `json:"next_steps,omitempty"`
