@@ -132,6 +132,9 @@ func (c *comparison) verdict(want *lab.TruthVerdict, got *report.Verdict, whole 
 	case got.Cause == report.CauseDriver:
 		c.add("verdict.image", got.Image, "none")
 	}
+	if want.Bit != nil && (got.Bit == nil || *got.Bit != *want.Bit) {
+		c.add("verdict.bit", bitWord(got.Bit), bitWord(want.Bit))
+	}
 	if want.Hint == "" || !whole {
 		return
 	}
@@ -140,6 +143,13 @@ func (c *comparison) verdict(want *lab.TruthVerdict, got *report.Verdict, whole 
 		first = got.Alternatives[0].Image
 	}
 	c.equal("verdict.alternatives[0].image", first, want.Hint)
+}
+
+func bitWord(bit *int) string {
+	if bit == nil {
+		return "none"
+	}
+	return fmt.Sprint(*bit)
 }
 
 // stack: the callers must be there one by one, none of them by scanning. Dumps
