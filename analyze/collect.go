@@ -11,6 +11,7 @@ import (
 // collection is what one run of Collect finds, beyond Facts itself.
 type collection struct {
 	m         *kernel.Machine
+	reference *kernel.Machine // of another dump, whose code is compared; nil: there is none
 	facts     Facts
 	registers report.Registers
 	onlyPC    bool             // of registers only the instruction pointer is the fault's
@@ -23,13 +24,13 @@ type collection struct {
 }
 
 // Collect reads from the machine everything that the verdict may depend on.
-func Collect(m *kernel.Machine) Facts { return collect(m).facts }
+func Collect(m *kernel.Machine) Facts { return collect(m, nil).facts }
 
-func collect(m *kernel.Machine) *collection {
+func collect(m, reference *kernel.Machine) *collection {
 	if m.User != nil {
 		return collectUser(m)
 	}
-	c := &collection{m: m}
+	c := &collection{m: m, reference: reference}
 	h := m.Header
 	f := &c.facts
 	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live

@@ -78,8 +78,8 @@ func (j *judgement) judgeCode() {
 	}
 	if c, ok := j.runningOneBit(); ok {
 		bit := c.bit()
-		j.evidence(report.Derived, report.T("code and image"), report.T("The difference is one bit, bit %d of the byte, in code that was running: software hardly ever changes a single bit; faulty or overclocked memory, or a faulty processor, does.", bit))
-		j.changedInstruction()
+		j.evidence(report.Derived, c.source(), report.T("The difference is one bit, bit %d of the byte, in code that was running: software hardly ever changes a single bit; faulty or overclocked memory, or a faulty processor, does.", bit))
+		j.changedInstruction(c)
 		j.wrongBit(bit, report.Medium, report.T("one bit of the code at %s was wrong in memory (bit %d)", c.Place, bit))
 		return
 	}
@@ -102,16 +102,16 @@ func (j *judgement) runningOneBit() (CodeChange, bool) {
 func (c CodeChange) bit() int { return bits.TrailingZeros8(c.Was ^ c.Is) }
 
 // changedInstruction says that the change made the instruction fail.
-func (j *judgement) changedInstruction() {
+func (j *judgement) changedInstruction(c CodeChange) {
 	in := j.f.Instruction
 	if in == nil || in.Image == "" {
 		return
 	}
 	if follows(j.f) == followsYes {
-		j.evidence(report.Derived, report.T("code and image"), report.T("The fault follows from the changed instruction, %s; in the image it is %s.", in.Text, in.Image))
+		j.evidence(report.Derived, c.source(), report.T("The fault follows from the changed instruction, %s; without the change it is %s.", in.Text, in.Image))
 		return
 	}
-	j.evidence(report.Derived, report.T("code and image"), report.T("The instruction that failed is %s; in the image it is %s.", in.Text, in.Image))
+	j.evidence(report.Derived, c.source(), report.T("The instruction that failed is %s; without the change it is %s.", in.Text, in.Image))
 }
 
 // judgeFollows: an instruction that cannot have failed so was not what the processor ran,

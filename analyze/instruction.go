@@ -7,7 +7,6 @@ import (
 	"bugcheck/disasm"
 	"bugcheck/dump"
 	"bugcheck/mem"
-	"bugcheck/pe"
 	"bugcheck/report"
 )
 
@@ -15,7 +14,7 @@ import (
 type Instruction struct {
 	Text     string // as a debugger writes it
 	Image    string // the same place in the image, where the code in memory is another; ""
-	FromFile bool   // its bytes are those of the image: the dump has none of them
+	FromFile bool   // its bytes are those of the image or of another dump: the dump has none of them
 	Memory   []Operand
 	// Plain: it touches no memory but Memory, fails for no other reason than that, and
 	// goes nowhere that it does not name.
@@ -102,22 +101,18 @@ func (c *collection) otherFault() bool {
 	return c.trap.FaultAddress != *x.Target
 }
 
-// codeInFile is the code at pc as the image's file has it; nil without the file.
+// codeInFile is the code at pc as the image's file has it, or the other dump; nil where
+// neither is at hand.
 func (c *collection) codeInFile(pc uint64) []byte {
 	mod, ok := c.m.ModuleAt(mem.VA(pc))
-	if !ok {
+	if !ok || mod.User {
 		return nil
 	}
-	found := c.m.SymbolsOf(mod.Name)
-	if found == nil || found.Image == nil || found.Image.Layout != pe.InFile {
+	o, ok := c.original(mod, mem.VA(pc))
+	if !ok || mem.VA(pc) < o.start || mem.VA(pc) >= o.start+mem.VA(len(o.code)) {
 		return nil
 	}
-	rva := pe.RVA(mem.VA(pc) - mod.Base)
-	b, err := loadedCode(found.Image, rva, rva+longestInstruction, mod.Base)
-	if err != nil {
-		return nil
-	}
-	return b
+	return o.code[mem.VA(pc)-o.start:]
 }
 
 // plainX86 and plainARM64 are the mnemonics of which all is known: what memory they touch,

@@ -26,8 +26,9 @@ import (
 type analyzeFlags struct {
 	outputFlags
 	symbolFlags
-	format string
-	all    bool
+	format    string
+	all       bool
+	reference string
 }
 
 func analyzeCommand() *cobra.Command {
@@ -53,6 +54,7 @@ get one line each and a summary by failure bucket.`,
   bugcheck analyze C:\Windows\Minidump
   bugcheck analyze --symbols 'srv*D:\symbols*https://symbols.example.com' 112326.dmp
   bugcheck analyze --offline --symbols pack.zip 112326.dmp
+  bugcheck analyze --reference GOOD.DMP MEMORY.DMP
   ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runAnalyze(cmd, args, &flags) },
@@ -61,6 +63,7 @@ get one line each and a summary by failure bucket.`,
 	flags.symbolFlags.register(cmd)
 	cmd.Flags().StringVar(&flags.format, "format", "text", "output: "+strings.Join(formats, ", "))
 	cmd.Flags().BoolVar(&flags.all, "all", false, "show every frame and driver")
+	cmd.Flags().StringVar(&flags.reference, "reference", "", "compare code with another `DUMP` of the same build, of whole memory, where no image is at hand")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -87,12 +90,17 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 		return err
 	}
 	defer finder.Close()
+	reference, closeReference, err := openReference(cmd.Context(), flags.reference)
+	if err != nil {
+		return err
+	}
+	defer closeReference()
 	w, color, closeFile, err := flags.open(cmd)
 	if err != nil {
 		return err
 	}
 	b := batch{
-		finder: finder, bars: bars,
+		finder: finder, bars: bars, reference: reference,
 		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
 		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(), terminal: flags.file == "" && term.IsTerminal(int(os.Stdout.Fd())),
 	}
@@ -169,11 +177,28 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 			yield(outcome{name: f.Name, err: err})
 			return
 		}
-		yield(outcome{name: f.Name, report: analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)})
+		yield(outcome{name: f.Name, report: analyze.ReportAgainst(kernel.OpenWith(ctx, d, b.finder), b.reference, filepath.Base(f.Name), version)})
 	})
 	if err != nil {
 		yield(outcome{name: name, err: err})
 	}
+}
+
+// openReference opens the dump that code is compared with; nil for none.
+func openReference(ctx context.Context, name string) (*kernel.Machine, func(), error) {
+	if name == "" {
+		return nil, func() {}, nil
+	}
+	f, closeFile, err := openFile(name, nil)
+	if err != nil {
+		return nil, nil, &exitError{status: exitNoDump, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	d, err := dump.Open(f, f.Size)
+	if err != nil {
+		closeFile()
+		return nil, nil, &exitError{status: exitNoDump, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return kernel.OpenWith(ctx, d, nil), closeFile, nil
 }
 
 // openFile opens a file, or takes all of standard input for "-".

@@ -11,23 +11,26 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"bugcheck/kernel"
 	"bugcheck/render"
 	"bugcheck/symbols"
 )
 
 // batch analyses files in parallel and prints the results in their order.
 type batch struct {
-	files    []string
-	several  bool
-	out      io.Writer
-	errs     io.Writer
-	stdin    io.Reader
-	finder   *symbols.Finder
-	bars     *downloads
-	format   string
-	opts     render.Options
-	progress bool // somebody sees standard error
-	terminal bool // and the results go to a terminal too
+	files   []string
+	several bool
+	out     io.Writer
+	errs    io.Writer
+	stdin   io.Reader
+	finder  *symbols.Finder
+
+	reference *kernel.Machine // of the dump that code is compared with; nil: none
+	bars      *downloads
+	format    string
+	opts      render.Options
+	progress  bool // somebody sees standard error
+	terminal  bool // and the results go to a terminal too
 
 	lines  render.Lines
 	noDump bool
