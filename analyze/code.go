@@ -192,59 +192,79 @@ type difference struct {
 // functions become direct ones, and constants of the memory manager's layout are put
 // in (the dynamic value relocations of winnt.h; "KASLR" and "import optimization" in
 // Microsoft's documentation of retpolines). So a difference in or beside a call or an
-// indirect jump, or in a 64-bit constant, is none. Where more than a few bytes differ,
-// it is a patch.
+// indirect jump, or in a 64-bit constant, is none; but a call that is patched changes in
+// more than one bit. Where more than a few bytes differ, it is a patch.
 func codeChange(arch string, was, is []byte) (difference, bool) {
-	var d difference
+	var own, calls difference
 	patched := patchable(arch, was)
 	for i := range was {
-		x := was[i] ^ is[i]
-		switch {
-		case x == 0:
-			continue
-		case patched[i]:
-			continue
-		case d.bytes == 0:
-			d.at = i
+		switch x := was[i] ^ is[i]; {
+		case x == 0, patched[i] == constant:
+		case patched[i] == besideCall:
+			calls.add(i, x)
+		default:
+			own.add(i, x)
 		}
-		d.bytes++
-		d.bits += bits.OnesCount8(x)
 	}
-	return d, d.bytes > 0 && d.bytes <= maxChangedBytes
+	if own.bytes == 0 && calls.bits == 1 {
+		return calls, true
+	}
+	return own, own.bytes > 0 && own.bytes <= maxChangedBytes
+}
+
+// add counts a byte, in which the bits of x differ.
+func (d *difference) add(at int, x byte) {
+	if d.bytes == 0 {
+		d.at = at
+	}
+	d.bytes++
+	d.bits += bits.OnesCount8(x)
 }
 
 // besideCalls is how many instructions in front of a call and behind it may be
 // patched with it: on ARM64 the address of an import is made by two.
 const besideCalls = 3
 
+// patch is what Windows may have patched a byte for.
+type patch uint8
+
+const (
+	noPatch patch = iota
+	besideCall
+	constant
+)
+
 // patchable marks the bytes that Windows may have patched. From where code cannot be
 // decoded, all are.
-func patchable(arch string, code []byte) []bool {
-	marks := make([]bool, len(code))
+func patchable(arch string, code []byte) []patch {
+	marks := make([]patch, len(code))
 	var starts []int
 	behind := 0 // instructions behind a call that are still to be marked
-	mark := func(from, to int) {
+	mark := func(from, to int, p patch) {
 		for i := from; i < min(to, len(marks)); i++ {
-			marks[i] = true
+			marks[i] = p
 		}
 	}
 	for at := 0; at < len(code); {
 		ins, err := disasm.Decode(arch, code[at:], uint64(at))
 		if err != nil || ins.Length <= 0 {
-			mark(at, len(code))
+			mark(at, len(code), constant)
 			break
 		}
 		starts = append(starts, at)
 		end := at + ins.Length
 		switch {
+		case ins.Length >= 10 && arch == string(dump.X64): // mov r64, imm64
+			mark(at, end, constant)
+			behind = max(behind-1, 0)
 		case ins.Flow == disasm.Call, ins.Flow == disasm.Jump && !ins.HasTarget:
-			mark(starts[max(len(starts)-1-besideCalls, 0)], end)
+			for i := starts[max(len(starts)-1-besideCalls, 0)]; i < end; i++ {
+				marks[i] = max(marks[i], besideCall)
+			}
 			behind = besideCalls
 		case behind > 0:
 			behind--
-			mark(at, end)
-		case ins.Length >= 10 && arch == string(dump.X64): // mov r64, imm64
-			mark(at, end)
+			mark(at, end, besideCall)
 		}
 		at = end
 	}

@@ -33,11 +33,13 @@ func (j *judgement) blameHardware(confidence string, what report.Text) {
 	}
 }
 
-// wrongBit decides for one wrong bit in memory.
+// wrongBit decides for one wrong bit in memory. A driver that the stop code convicts has
+// met it.
 func (j *judgement) wrongBit(bit int, confidence string, what report.Text) {
-	if j.decided {
+	if j.decided && j.v.Cause != report.CauseDriver || j.v.Bit != nil {
 		return
 	}
+	j.v.Symbol = ""
 	j.what = what
 	j.decide(report.CauseHardware, confidence)
 	j.v.Bit = &bit
@@ -54,6 +56,11 @@ func (j *judgement) judgeOneBit(b OneBit) {
 	switch b.Kind {
 	case OneBitEntry:
 		what = report.T("one bit of a page table entry was wrong (bit %d)", b.Bit)
+		if b.Should == 0 {
+			confidence = report.Medium
+			j.evidence(report.Recorded, report.T("page tables"), report.T("The page table entry of that address holds 0x%x: exactly one bit, bit %d, is set; an entry without a page should be empty.", b.Is, b.Bit))
+			break
+		}
 		j.evidence(report.Recorded, report.T("page tables"), report.T("The page table entry of that address holds 0x%x; with bit %d the other way it would map the page of memory at 0x%x.", b.Is, b.Bit, b.Page))
 		j.evidence(report.Derived, report.T("page frame database"), report.T("Windows' own list of what each page of memory is used for says that this page belongs to that entry: the bit is wrong."))
 	case OneBitLink:
@@ -73,7 +80,7 @@ func (j *judgement) judgeOneBit(b OneBit) {
 
 // judgeCode: code that differs from its image is memory_corruption.
 func (j *judgement) judgeCode() {
-	if j.decided || j.f.CodeDiffer == "" {
+	if j.f.CodeDiffer == "" {
 		return
 	}
 	if c, ok := j.runningOneBit(); ok {
@@ -81,6 +88,9 @@ func (j *judgement) judgeCode() {
 		j.evidence(report.Derived, c.source(), report.T("The difference is one bit, bit %d of the byte, in code that was running: software hardly ever changes a single bit; faulty or overclocked memory, or a faulty processor, does.", bit))
 		j.changedInstruction(c)
 		j.wrongBit(bit, report.Medium, report.T("one bit of the code at %s was wrong in memory (bit %d)", c.Place, bit))
+		return
+	}
+	if j.decided {
 		return
 	}
 	j.evidence(report.Derived, report.T("captured code"), report.T("Code in memory differs from the image it was loaded from (%s).", j.f.CodeDiffer))

@@ -116,6 +116,8 @@ func TestJudge_Hardware(t *testing.T) {
 		{"a pointer beside others", bits(fault(there^1<<45, "read", load(there^1<<45)), near), report.CauseHardware, report.Medium, 45, "leads close to what rbx, stack points at."},
 		{"a page table entry", bits(fault(there+8, "read", load(there)), OneBit{Kind: OneBitEntry, Is: 0x62, Should: 0x63, Bit: 0}), report.CauseHardware, report.High, 0,
 			"recorded The page table entry of that address holds 0x62"},
+		{"a page table entry that should be empty", bits(fault(there+8, "read", load(there)), OneBit{Kind: OneBitEntry, Is: 1 << 37, Bit: 37}), report.CauseHardware, report.Medium, 37,
+			"recorded The page table entry of that address holds 0x2000000000: exactly one bit, bit 37, is set"},
 		{"a link", bits(fault(there+8, "read", load(there)), OneBit{Kind: OneBitLink, At: there, Is: there ^ 1<<20, Should: there, Bit: 20}), report.CauseHardware, report.High, 20,
 			"derived With bit 20 the other way it leads to 0xffffb30c45fff000, where an entry links back to this one: the bit is wrong."},
 
@@ -155,5 +157,15 @@ func TestJudge_HardwareIsNotAll(t *testing.T) {
 	}
 	if v := Judge(Facts{Code: 0x1a, Parameters: [4]uint64{corruptPTE, 0xffffab8103853048, 1 << 37}}); v.Cause != report.CauseHardware || v.Bit == nil || *v.Bit != 37 {
 		t.Errorf("0x1A: cause %s, bit %v", v.Cause, v.Bit)
+	}
+	hung := Facts{Code: 0x133, Parameters: [4]uint64{0, 0x501, 0x500}, CodeDiffer: "ONE_BIT",
+		Hung:        &Hung{DPC: Place{Kind: PlaceModule, Image: "vendor1.sys", Module: "vendor1", Offset: 0x11e0}},
+		CodeChanges: []CodeChange{{Place: "vendor1+0x11f2", Bytes: 1, Was: 0x75, Is: 0x71, OneBit: true, Running: true}}}
+	if v := Judge(hung); v.Cause != report.CauseHardware || v.Bit == nil || *v.Bit != 2 {
+		t.Errorf("a loop that a wrong bit made endless: cause %s, bit %v", v.Cause, v.Bit)
+	}
+	hung.CodeDiffer, hung.CodeChanges = "", nil
+	if v := Judge(hung); v.Cause != report.CauseDriver {
+		t.Errorf("a loop in sound code: cause %s", v.Cause)
 	}
 }

@@ -40,7 +40,9 @@ func (c *collection) collectLanding() {
 		return
 	}
 	l := Landing{Address: pc}
-	if _, inModule := c.m.ModuleAt(mem.VA(pc)); inModule {
+	if mod, inModule := c.m.ModuleAt(mem.VA(pc)); mod.User {
+		return
+	} else if inModule {
 		c.inImage(&l)
 	} else {
 		c.outside(&l)

@@ -186,30 +186,55 @@ func (c *collection) wrongEntry(target uint64) {
 	if err != nil || info.Entry == 0 || info.Level != 1 || c.mappedBy(space, info.PTE, info.Entry) {
 		return
 	}
-	for bit := range entryBits {
-		if bit > 0 && (bit < 12 || info.PTE&1 == 0) {
+	b := OneBit{Kind: OneBitEntry, At: uint64(info.Entry), Is: info.PTE}
+	if bit, one := oneWrongBit(info.PTE); one && c.neverAlone(bit) {
+		b.Bit = bit
+		c.facts.OneBits = append(c.facts.OneBits, b)
+		return
+	}
+	for bit := range c.entryBits() {
+		if bit > 0 && (bit < pageShift || info.PTE&1 == 0) {
 			continue
 		}
-		if should := info.PTE ^ 1<<bit; c.mappedBy(space, should, info.Entry) {
-			c.facts.OneBits = append(c.facts.OneBits, OneBit{
-				Kind: OneBitEntry, At: uint64(info.Entry), Is: info.PTE, Should: should, Bit: bit, Page: should & pageFrame,
-			})
+		if b.Bit, b.Should = bit, info.PTE^1<<bit; c.mappedBy(space, b.Should, info.Entry) {
+			b.Page = c.pageOf(b.Should)
+			c.facts.OneBits = append(c.facts.OneBits, b)
 			return
 		}
 	}
 }
 
-const (
-	entryBits = 48                 // of a physical address
-	pageFrame = 0x0000fffffffff000 // of an entry: the page
-)
+// neverAlone reports a bit that no entry has without others. Alone stand those of the
+// protection of a page that was never used: bits 5 to 9, on ARM64 1 to 5
+// (dt nt!_MMPTE_SOFTWARE). What is below bit 32 of a free entry of the system's own can
+// be a mark of its list (dt nt!_MMPTE_LIST).
+func (c *collection) neverAlone(bit int) bool {
+	return bit >= 32 && c.m.Paging.InvalidPteMask == 0 && !c.m.Paging.MaskUnknown || bit == 0
+}
+
+// pageShift is where the number of a page begins in an entry.
+const pageShift = 12
+
+// entryBits is how many bits of an entry, from bit 0 on, end with the number of the page
+// (Intel SDM volume 3, table 4-20; Arm ARM D8.3).
+func (c *collection) entryBits() int {
+	if c.m.Arch == dump.ARM64 {
+		return 48
+	}
+	return 52
+}
+
+// pageOf is the page that an entry maps.
+func (c *collection) pageOf(pte uint64) uint64 {
+	return pte & (1<<c.entryBits() - 1) &^ (1<<pageShift - 1)
+}
 
 // mappedBy reports that an entry is valid and its page in use by that very entry.
 func (c *collection) mappedBy(space *mem.Space, pte uint64, entry mem.PA) bool {
 	if pte&1 == 0 {
 		return false
 	}
-	p, err := c.m.PFN(mem.PA(pte & pageFrame))
+	p, err := c.m.PFN(mem.PA(c.pageOf(pte)))
 	if err != nil || !p.Active || p.PTE == 0 {
 		return false
 	}

@@ -88,9 +88,9 @@ func playReceiveRing(c *Crash) error {
 }
 
 // register gives a register of the innermost function a value: one on x64, another on ARM64.
-func (g *stage) register(x64, arm64 string, v uint64) *stage {
+func (g *stage) register(x64, arm64 string, v uint64) {
 	if g.err != nil {
-		return g
+		return
 	}
 	name := x64
 	if g.s.Arch == "arm64" {
@@ -98,7 +98,6 @@ func (g *stage) register(x64, arm64 string, v uint64) *stage {
 	}
 	f := &g.frames[len(g.frames)-1]
 	f.Set = append(f.Set, code.Value{Name: name, Value: v})
-	return g
 }
 
 // flipCode flips a bit of the innermost function's code in memory: of the byte so far behind

@@ -1,6 +1,7 @@
 package labcheck_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"bugcheck/kernel"
 	"bugcheck/lab"
 	"bugcheck/lab/code"
+	"bugcheck/mem"
 	"bugcheck/report"
+	"bugcheck/symbols"
 )
 
 // The same crash by a driver and by a flipped bit of its code, of a pointer, of a page
@@ -143,4 +146,52 @@ func machineOf(t *testing.T, kind string, o lab.Options, dumpKind string) *kerne
 		t.Fatal(err)
 	}
 	return kernel.Open(d)
+}
+
+// A flip of any bit of the code that was running is found, and which one: in the function
+// that failed and in its callers, calls among them.
+func TestFlips_AnyBitOfCode(t *testing.T) {
+	for _, arch := range []string{"x64", "arm64"} {
+		s := newSpecimen(t, "high-irql-kernel", arch, 26100, "kernel")
+		dir := t.TempDir()
+		if err := s.crash.WriteSymbols(dir); err != nil {
+			t.Fatal(err)
+		}
+		store, err := symbols.Open(symbols.Options{Path: dir, Offline: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		myfault := s.crash.Module("myfault.sys")
+		for _, function := range []string{"HighIrqlFault", "MyfaultDeviceControl"} {
+			begin, end, ok := myfault.Image.Function(function)
+			if !ok {
+				t.Fatalf("no %s", function)
+			}
+			found, all := 0, 0
+			for rva := begin; rva < end; rva += 3 {
+				bit := int(rva) / 3 % 8
+				off := s.offset(t, mem.VA(myfault.Base)+mem.VA(rva))
+				b := make([]byte, 1)
+				if _, err := s.file.ReadAt(b, off); err != nil {
+					t.Fatal(err)
+				}
+				h := &harmed{file: s.file, over: map[int64][]byte{off: {b[0] ^ 1<<bit}}}
+				d, err := dump.Open(h, h.size())
+				if err != nil {
+					t.Fatal(err)
+				}
+				v := analyze.Report(kernel.OpenWith(context.Background(), d, store), "", "").Verdict
+				all++
+				if v.Cause == report.CauseHardware && v.Bit != nil && *v.Bit == bit {
+					found++
+				} else {
+					t.Logf("%s, %s+%#x, bit %d: cause %s, bit %v", arch, function, rva-begin, bit, v.Cause, v.Bit)
+				}
+			}
+			if found < all {
+				t.Errorf("%s, %s: %d of %d flips are found", arch, function, found, all)
+			}
+		}
+	}
 }
