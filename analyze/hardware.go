@@ -11,7 +11,8 @@ import (
 // Software hardly ever changes a single bit of a pointer or of code; memory and
 // processors that fail do ("DRAM Errors in the Wild", Schroeder, Pinheiro and Weber,
 // SIGMETRICS 2009; "Cycles, Cells and Platters", Nightingale, Douceur and Orgovan,
-// EuroSys 2011, which counts them in Windows' own crash reports).
+// EuroSys 2011, which counts them in Windows' own crash reports). docs/hardware.md says
+// how strong each sign is, and why.
 
 // judgeHardware says what speaks for hardware, and decides where that is strong.
 func (j *judgement) judgeHardware() {
