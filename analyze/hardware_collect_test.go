@@ -17,9 +17,18 @@ import (
 // whole plays a fault of the lab and opens its dump.
 func whole(t *testing.T, kind, arch, flip string) (*lab.Crash, *kernel.Machine) {
 	t.Helper()
+	return changed(t, kind, arch, flip, nil)
+}
+
+// changed is whole of a machine that was changed before.
+func changed(t *testing.T, kind, arch, flip string, change func(*lab.Crash)) (*lab.Crash, *kernel.Machine) {
+	t.Helper()
 	c, err := lab.Play(kind, lab.Options{Arch: arch, Build: 26100, Memory: 1 << 30, Flip: flip})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if change != nil {
+		change(c)
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "MEMORY.DMP"))
 	if err != nil {
@@ -199,6 +208,30 @@ func TestCollectOneBits_Beside(t *testing.T) {
 	}
 }
 
+// Memory that is paged out would be there: an address of it is no wrong one.
+func TestCollectOneBits_PagedOut(t *testing.T) {
+	for _, arch := range []string{"x64", "arm64"} {
+		var bad uint64
+		crash, m := changed(t, "receive-ring", arch, lab.FlipPTE, func(c *lab.Crash) {
+			good := c.Blocks("LnRx")[0]
+			bad = good ^ 1<<45
+			if err := c.Space.Map(bad, 0x1000, 0); err != nil {
+				t.Fatal(err)
+			}
+			entry, err := c.Space.PTE(bad)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry.Set(0x12345<<32 | 4<<5 | 4<<1)
+		})
+		c := faultOn(m, bad, pc(m, crash.Parameters[3]))
+		c.collectOneBits()
+		if len(c.facts.OneBits) > 0 {
+			t.Errorf("%s: %+v", arch, c.facts.OneBits)
+		}
+	}
+}
+
 // Bad pointers of other kinds must not look like hardware: addresses in the kernel's half
 // by chance, past the end of pool, into memory that was freed.
 func TestCollectOneBits_Chance(t *testing.T) {
@@ -227,10 +260,30 @@ func TestCollectOneBits_Chance(t *testing.T) {
 func TestCollectOneBits_Entry(t *testing.T) {
 	for _, arch := range []string{"x64", "arm64"} {
 		for _, tt := range []struct {
-			flip string
-			want int
-		}{{lab.FlipPTE, 0}, {"", -1}, {lab.FlipPointer, -1}} {
-			crash, m := whole(t, "receive-ring", arch, tt.flip)
+			name, flip string
+			change     func(entry uint64) uint64
+			want       int
+		}{
+			{"valid", lab.FlipPTE, nil, 0},
+			{"no page", "", nil, -1},
+			{"the address is wrong, not the entry", lab.FlipPointer, nil, -1},
+			{"a page that was made invalid to forbid its use", lab.FlipPTE, func(e uint64) uint64 { return noAccess(arch, e) }, -1},
+			{"the number of the page", lab.FlipPTE, func(e uint64) uint64 { return e ^ 1 ^ 1<<33 }, 33},
+			{"the number of the page, over what there can be", lab.FlipPTE, func(e uint64) uint64 { return e ^ 1 ^ 1<<46 }, 46},
+			{"two bits", lab.FlipPTE, func(e uint64) uint64 { return e ^ 1 ^ 3<<33 }, -1},
+			{"all of it", lab.FlipPTE, func(uint64) uint64 { return 0x2000000000 }, 37},
+			{"a page that was never used", lab.FlipPTE, func(uint64) uint64 { return 4 << 5 }, -1},
+		} {
+			crash, m := changed(t, "receive-ring", arch, tt.flip, func(c *lab.Crash) {
+				if tt.change == nil {
+					return
+				}
+				entry, err := c.Space.PTE(c.Parameters[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				entry.Set(tt.change(entry.Get()))
+			})
 			c := faultOn(m, crash.Parameters[0], pc(m, crash.Parameters[3]))
 			c.wrongEntry(crash.Parameters[0])
 			got := -1
@@ -238,10 +291,20 @@ func TestCollectOneBits_Entry(t *testing.T) {
 				got = b.Bit
 			}
 			if got != tt.want {
-				t.Errorf("%s, flip %q: bit %d, want %d", arch, tt.flip, got, tt.want)
+				t.Errorf("%s, %s: bit %d, want %d", arch, tt.name, got, tt.want)
 			}
 		}
 	}
+}
+
+// noAccess is what MmProtectMdlSystemAddress makes of an entry with PAGE_NOACCESS: a
+// transition entry (bit 11) with protection 24, whose page is in use all the same.
+func noAccess(arch string, entry uint64) uint64 {
+	page := entry & 0x0000fffffffff000
+	if arch == "arm64" {
+		return page | 24<<1 | 1<<11
+	}
+	return page | 24<<5 | 1<<11
 }
 
 // No page that is mapped looks as if a bit of its entry were wrong.
@@ -295,6 +358,11 @@ func TestCollectOneBits_Link(t *testing.T) {
 func TestDecodeFault_OtherFault(t *testing.T) {
 	crash, m := whole(t, "receive-ring", "x64", "")
 	c := faultOn(m, crash.Parameters[0], pc(m, crash.Parameters[3]), report.Register{Name: "rsi", Value: 0x1000})
+	c.onlyPC = true
+	if c.decodeFault(); c.facts.Instruction == nil || c.facts.Instruction.Plain {
+		t.Errorf("by an instruction pointer alone: %+v", c.facts.Instruction)
+	}
+	c.onlyPC = false
 	for _, tt := range []struct {
 		trap kernel.TrapFrame
 		want string

@@ -42,7 +42,8 @@ type Operand struct {
 func (c *collection) decodeFault() {
 	f := &c.facts
 	pc, ok := c.registers.PC()
-	if !f.Context.Fault || !ok || pc == 0 || f.Exception == nil || f.Exception.Access == "execute" {
+	x := f.Exception
+	if !f.Context.Fault || !ok || pc == 0 || x == nil || x.Access == "execute" || x.Address != 0 && x.Address != pc {
 		return
 	}
 	memory, file := c.m.Code(mem.VA(pc), longestInstruction), c.codeInFile(pc)
@@ -55,6 +56,9 @@ func (c *collection) decodeFault() {
 		return
 	}
 	out := &Instruction{Text: oneSpace(in.Text), FromFile: len(memory) == 0, Plain: plain(f.Arch, in), Divides: divides[in.Mnemonic]}
+	if c.onlyPC || c.otherFault() { // it may not even have run
+		out.Plain = false
+	}
 	if was, err := disasm.Decode(f.Arch, file, pc); err == nil && oneSpace(was.Text) != out.Text {
 		out.Image = oneSpace(was.Text)
 	}

@@ -71,7 +71,7 @@ func (c *collection) touched() (uint64, bool) {
 // something that is there. More than one such bit is none.
 func (c *collection) wrongPointer(target uint64) {
 	kind := classify(target, c.m.Arch)
-	if kind != PlaceSystem && kind != PlaceOneBit || c.readable(target) {
+	if kind != PlaceSystem && kind != PlaceOneBit || c.exists(target) {
 		return
 	}
 	var found []OneBit
@@ -102,6 +102,16 @@ func (c *collection) wrongPointer(target uint64) {
 func (c *collection) readable(addr uint64) bool {
 	_, err := mem.Read(c.m.Memory, mem.VA(addr), 1)
 	return err == nil
+}
+
+// exists reports memory that is there, or would be: paged out, or promised. Of a small dump
+// only what it holds is known.
+func (c *collection) exists(addr uint64) bool {
+	if c.readable(addr) || !c.facts.Whole {
+		return c.readable(addr)
+	}
+	p, err := c.m.Space(c.m.Header.DirectoryTable).Page(mem.VA(addr))
+	return err != nil || p.State != mem.Unmapped
 }
 
 // Limits on where pointers are looked for.
@@ -187,13 +197,13 @@ func (c *collection) wrongEntry(target uint64) {
 		return
 	}
 	b := OneBit{Kind: OneBitEntry, At: uint64(info.Entry), Is: info.PTE}
-	if bit, one := oneWrongBit(info.PTE); one && c.neverAlone(bit) {
+	if bit, one := oneWrongBit(info.PTE); one && neverAlone(bit) {
 		b.Bit = bit
 		c.facts.OneBits = append(c.facts.OneBits, b)
 		return
 	}
 	for bit := range c.entryBits() {
-		if bit > 0 && (bit < pageShift || info.PTE&1 == 0) {
+		if bit == 0 && !c.looksUsed(info.PTE) || bit > 0 && (bit < pageShift || info.PTE&1 == 0) {
 			continue
 		}
 		if b.Bit, b.Should = bit, info.PTE^1<<bit; c.mappedBy(space, b.Should, info.Entry) {
@@ -204,13 +214,21 @@ func (c *collection) wrongEntry(target uint64) {
 	}
 }
 
+// looksUsed reports an entry with the mark that the processor sets, and Windows from the
+// start, in those of pages that may be used (Accessed, bit 5; AF, bit 10). One that was
+// made invalid to forbid all use has other bits there: its protection.
+func (c *collection) looksUsed(pte uint64) bool {
+	if c.m.Arch == dump.ARM64 {
+		return pte>>10&1 != 0
+	}
+	return pte>>5&1 != 0
+}
+
 // neverAlone reports a bit that no entry has without others. Alone stand those of the
 // protection of a page that was never used: bits 5 to 9, on ARM64 1 to 5
-// (dt nt!_MMPTE_SOFTWARE). What is below bit 32 of a free entry of the system's own can
-// be a mark of its list (dt nt!_MMPTE_LIST).
-func (c *collection) neverAlone(bit int) bool {
-	return bit >= 32 && c.m.Paging.InvalidPteMask == 0 && !c.m.Paging.MaskUnknown || bit == 0
-}
+// (dt nt!_MMPTE_SOFTWARE). What a paging file holds has a protection beside its place, and
+// InvalidPteMask is mixed into entries that hold an address, not into empty ones.
+func neverAlone(bit int) bool { return bit == 0 || bit >= 32 }
 
 // pageShift is where the number of a page begins in an entry.
 const pageShift = 12
@@ -263,8 +281,8 @@ func (c *collection) wrongLinks() {
 // wrongLink: link is 0 for the one to the next entry, whose link back is at 8, and 8 for
 // the one to the entry before.
 func (c *collection) wrongLink(entry mem.VA, link int, to uint64) bool {
-	if c.readable(to) || to == 0 {
-		return false
+	if to == 0 || c.exists(to) || !c.facts.Whole && classify(to, c.m.Arch) == PlaceSystem {
+		return false // a small dump lacks most of what is there
 	}
 	for bit := 3; bit <= highestBit; bit++ {
 		should := to ^ 1<<bit
