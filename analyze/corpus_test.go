@@ -1,6 +1,7 @@
 package analyze_test
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/corpus"
 	"bugcheck/kernel"
+	"bugcheck/lab"
 	"bugcheck/report"
 )
 
@@ -152,6 +154,25 @@ func TestCorpus_PublishedStack(t *testing.T) {
 			if i >= len(stack) || stack[i].Address.String() != want.Address || stack[i].Trust == report.TrustScan {
 				t.Errorf("%s frame %d: got %+v, want %s", e.File, i, stack[min(i, len(stack)-1)], want.Address)
 			}
+		}
+	}
+}
+
+// The instruction that failed is decoded on all architectures, and the fault follows from
+// its operand: a field behind a null pointer.
+func TestInstruction_Architectures(t *testing.T) {
+	for _, b := range []*lab.Build{lab.Windows17763, lab.Windows19041, lab.Windows17763X86, lab.Windows22000ARM64} {
+		content, err := lab.SystemThreadException(b).Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := dump.Open(bytes.NewReader(content), int64(len(content)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := analyze.Report(kernel.Open(d), "", "").Verdict
+		if said := evidence(v); !strings.Contains(said, "The fault follows from the instruction, ") || v.Cause != report.CauseDriver {
+			t.Errorf("%v: cause %s\n%s", d.Arch, v.Cause, said)
 		}
 	}
 }
