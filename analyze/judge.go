@@ -108,7 +108,11 @@ func (j *judgement) judgeNamed() {
 	if j.f.Named == "" {
 		return
 	}
-	j.evidence(report.Recorded, report.T("driver named by Windows"), report.T("Windows itself named %s on the blue screen.", j.f.Named))
+	named := report.T("Windows itself named %s on the blue screen.", j.f.Named)
+	if j.v.Cause == report.CauseHardware {
+		named = report.T("Windows itself named %s on the blue screen: it names whose code failed, not why.", j.f.Named)
+	}
+	j.evidence(report.Recorded, report.T("driver named by Windows"), named)
 	if !j.decided && thirdParty(j.f.Named) {
 		j.placed = true
 		j.convict(j.f.Named, kernel.ModuleName(j.f.Named), "", report.High)
