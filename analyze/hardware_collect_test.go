@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"bugcheck/disasm"
@@ -430,4 +431,26 @@ func decoded(t *testing.T, arch string, code []byte) disasm.Instruction {
 		t.Fatalf("% x: %v", code, err)
 	}
 	return in
+}
+
+// On the stack of the function that failed, its callers are those of code that was entered
+// as it should be; on another place of the stack they are not. ARM64 is not unwound from
+// where no instruction can begin.
+func TestCollectLanding_Entered(t *testing.T) {
+	crash, m := whole(t, "receive-ring", "x64", "")
+	at, err := strconv.ParseUint(crash.Truth.Stack[0].StackPointer, 0, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		sp   uint64
+		want bool
+	}{{at, true}, {at + 0x20, false}} {
+		c := faultOn(m, 0, pc(m, crash.Parameters[3]+2), sp(m, tt.sp))
+		c.walk()
+		c.collectLanding()
+		if l := c.facts.Landing; l == nil || l.Kind != LandingInside || l.Entered != tt.want {
+			t.Errorf("sp %#x: %+v", tt.sp, l)
+		}
+	}
 }

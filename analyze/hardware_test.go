@@ -72,6 +72,10 @@ func TestJudge_Hardware(t *testing.T) {
 		f.Landing, f.Instruction = &l, nil
 		return f
 	}
+	inWindows := func(f Facts) Facts {
+		f.Frames = []Frame{{Image: "Ntfs.sys", Module: "Ntfs", Trust: report.TrustContext}}
+		return f
+	}
 	changed := func(c ...CodeChange) Facts {
 		f := fault(0x46, "read", Instruction{Text: "mov rax,qword ptr [rdx+8]", Image: "mov rax,qword ptr [rsi+8]", Plain: true,
 			Memory: []Operand{{Text: "[rdx+8]", Read: true, Size: 8, Known: true, Address: 0x46, Register: "rdx", Value: 0x3e}}})
@@ -128,9 +132,10 @@ func TestJudge_Hardware(t *testing.T) {
 		{"a bit of code against another dump", changed(CodeChange{Place: "vendor1+0x22", Bytes: 1, Was: 0x46, Is: 0x42, OneBit: true, Running: true, OtherDump: true}), report.CauseHardware, report.Medium, 2,
 			"recorded The code at vendor1+0x22 differs from that of the other dump"},
 
-		{"in the middle of an instruction, on a sound stack", landing(Landing{Kind: LandingInside, Address: 0xfffff80317091021, Inside: "mov rax,qword ptr [rsi+8]", Begins: 0xfffff80317091020, Entered: true}),
+		{"in the middle of an instruction of obfuscated code, perhaps", landing(Landing{Kind: LandingInside, Address: 0xfffff80317091021, Entered: true}), report.CauseDriver, report.Low, -1, "so does obfuscated code, on purpose"},
+		{"in the middle of an instruction, on a sound stack", inWindows(landing(Landing{Kind: LandingInside, Address: 0xfffff80317091021, Inside: "mov rax,qword ptr [rsi+8]", Begins: 0xfffff80317091020, Entered: true})),
 			report.CauseHardware, report.Medium, -1, "in the middle of the instruction mov rax,qword ptr [rsi+8], which begins at 0xfffff80317091020"},
-		{"in the middle of an instruction, by who knows what", landing(Landing{Kind: LandingInside, Address: 0xfffff80317091021}), report.CauseDriver, report.Low, -1, "the code that was met is not to blame"},
+		{"in the middle of an instruction, by who knows what", landing(Landing{Kind: LandingInside, Address: 0xfffff80317091021}), report.CauseDriver, report.Low, -1, "then the code that was met is not to blame"},
 		{"a return to the stack", landing(Landing{Kind: LandingStack, By: LandingReturn}), report.CauseDriver, report.High, -1, "A return led there"},
 		{"a call into data", landing(Landing{Kind: LandingData, By: LandingCall, From: "vendor2+0x1c"}), report.CauseUnknown, report.Low, -1, "from in front of vendor2+0x1c"},
 		{"into pool", landing(Landing{Kind: LandingPool, Tag: "Vend"}), report.CauseDriver, report.High, -1, "(tag Vend)"},

@@ -203,7 +203,8 @@ func (j *judgement) judgeLanding() {
 // judgeInside: software does not go on in the middle of an instruction by itself. Where
 // the callers are those of a function that was entered as it should be, the instruction
 // pointer itself went wrong, and that is the processor's; else a wild jump may have led
-// there, and whose code it met is not to blame.
+// there, and whose code it met is not to blame. Only code of Windows counts: that of
+// others may be obfuscated, and then jumps into its own instructions.
 func (j *judgement) judgeInside(l *Landing) {
 	source := j.contextSource()
 	switch {
@@ -212,9 +213,9 @@ func (j *judgement) judgeInside(l *Landing) {
 	default:
 		j.evidence(report.Derived, source, report.T("The processor was at 0x%x, where no instruction can begin: no program goes on there by itself.", l.Address))
 	}
-	if !l.Entered {
+	if !l.Entered || len(j.f.Frames) == 0 || thirdParty(j.f.Frames[0].Image) {
 		j.limit(report.Low)
-		j.evidence(report.Guessed, source, report.T("A jump through a wrong pointer, or a faulty processor or memory, leads there; the code that was met is not to blame."))
+		j.evidence(report.Guessed, source, report.T("A jump through a wrong pointer, or a faulty processor or memory, leads there, and then the code that was met is not to blame; so does obfuscated code, on purpose."))
 		return
 	}
 	j.evidence(report.Derived, report.T("stack"), report.T("The stack is that of a function that was entered as it should be, so it was no wrong pointer that led there: the processor or its power is suspected."))
