@@ -260,7 +260,7 @@ func TestCollectOneBits_Chance(t *testing.T) {
 
 func TestCollectOneBits_Entry(t *testing.T) {
 	for _, arch := range []string{"x64", "arm64"} {
-		for _, tt := range []struct {
+		for i, tt := range []struct {
 			name, flip string
 			change     func(entry uint64) uint64
 			want       int
@@ -275,6 +275,9 @@ func TestCollectOneBits_Entry(t *testing.T) {
 			{"all of it", lab.FlipPTE, func(uint64) uint64 { return 0x2000000000 }, 37},
 			{"a page that was never used", lab.FlipPTE, func(uint64) uint64 { return 4 << 5 }, -1},
 		} {
+			if arch == "arm64" && i > 3 {
+				break // the rest is the same
+			}
 			crash, m := changed(t, "receive-ring", arch, tt.flip, func(c *lab.Crash) {
 				if tt.change == nil {
 					return
