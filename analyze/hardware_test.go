@@ -94,7 +94,7 @@ func TestJudge_Hardware(t *testing.T) {
 	inPool, inModule, near := pointer, pointer, pointer
 	inPool.Tag, inPool.InDump, inPool.At = "Vend", true, 0xffffb30c45ffe000
 	inModule.Place = Place{Kind: PlaceModule, Image: "vendor2.sys", Module: "vendor2", Offset: 0x3008}
-	near.Held = []string{"rbx", "stack"}
+	near.Held = []string{"rbx", "r12"}
 	for _, tt := range []struct {
 		name              string
 		f                 Facts
@@ -117,7 +117,7 @@ func TestJudge_Hardware(t *testing.T) {
 		{"where it stands", bits(fault(there^1<<45, "read", load(there^1<<45)), inPool), report.CauseHardware, report.Medium, 45,
 			"recorded The wrong pointer stands in memory at 0xffffb30c45ffe000."},
 		{"a pointer into a driver", bits(fault(there^1<<45, "read", load(there^1<<45)), inModule), report.CauseHardware, report.Medium, 45, "leads to vendor2+0x3008."},
-		{"a pointer beside others", bits(fault(there^1<<45, "read", load(there^1<<45)), near), report.CauseHardware, report.Medium, 45, "leads close to what rbx, stack points at."},
+		{"a pointer beside others", bits(fault(there^1<<45, "read", load(there^1<<45)), near), report.CauseHardware, report.Medium, 45, "leads close to what registers point at (rbx, r12)."},
 		{"a page table entry", bits(fault(there+8, "read", load(there)), OneBit{Kind: OneBitEntry, Is: 0x62, Should: 0x63, Bit: 0}), report.CauseHardware, report.High, 0,
 			"recorded The page table entry of that address holds 0x62"},
 		{"a page table entry that should be empty", bits(fault(there+8, "read", load(there)), OneBit{Kind: OneBitEntry, Is: 1 << 37, Bit: 37}), report.CauseHardware, report.Medium, 37,

@@ -15,8 +15,9 @@ type OneBit struct {
 	Should uint64 // with the bit the other way
 	Bit    int
 	Place  Place    // OneBitPointer: what Should points at, where that is a module or the stack
-	Held   []string // OneBitPointer: registers, and "stack", that hold Should or what lies beside it
 	InDump bool     // OneBitPointer: memory is there, at Should
+	Held   []string // OneBitPointer: registers that hold Should, or an address close to it
+	Stack  bool     // OneBitPointer: the stack holds one
 	Tag    string   // OneBitPointer: of the block of pool that Should points into
 	Page   uint64   // OneBitEntry: the page that the right entry maps
 }
@@ -80,11 +81,12 @@ func (c *collection) wrongPointer(target uint64) {
 		if k := classify(should, c.m.Arch); k != PlaceSystem && k != PlaceUser {
 			continue
 		}
-		b := OneBit{Kind: OneBitPointer, Is: target, Should: should, Bit: bit, InDump: c.readable(should), Held: c.beside(should)}
+		b := OneBit{Kind: OneBitPointer, Is: target, Should: should, Bit: bit, InDump: c.readable(should)}
+		b.Held, b.Stack = c.beside(should)
 		if p := place(c.m, should); p.Kind == PlaceModule || p.Kind == PlaceStack {
 			b.Place = p
 		}
-		if b.Place.Kind != "" || b.InDump || len(b.Held) > 0 {
+		if b.Place.Kind != "" || b.InDump || len(b.Held) > 0 || b.Stack {
 			found = append(found, b)
 		}
 	}
@@ -118,41 +120,46 @@ func (c *collection) exists(addr uint64) bool {
 const (
 	besideReach  = 64 << 10 // bytes between two addresses that belong together
 	lookedStack  = 4 << 10  // bytes of the stack, from the stack pointer up
+	savedBelow   = 16 << 10 // bytes of the stack between the fault and the stop
 	lookedObject = 0x100    // bytes of what a pointer leads to
 )
 
-// held yields the addresses that the fault's registers and the words of its stack hold.
-func (c *collection) held(yield func(name string, v uint64)) {
+// held yields the addresses that the fault's registers hold, and those on the stack: in
+// the frames of its callers, and below them, where the way to the stop has saved registers.
+// The words of the stack have no name.
+func (c *collection) held(yield func(register string, v uint64)) {
 	sp, _ := c.registers.SP()
 	for _, r := range c.registers {
 		if r.Name != "efl" && r.Value != sp {
 			yield(r.Name, r.Value)
 		}
 	}
-	if sp == 0 {
+	from, end := sp, sp+lookedStack
+	if stop, ok := c.m.HeaderRegisters().SP(); ok && stop < sp && sp-stop <= savedBelow {
+		from = stop
+	}
+	if sp == 0 || end < sp {
 		return
 	}
-	b := make([]byte, lookedStack)
-	n, _ := c.m.Memory.ReadAt(b, mem.VA(sp)) // as far as it is there
+	b := make([]byte, end-from)
+	n, _ := c.m.Memory.ReadAt(b, mem.VA(from)) // as far as it is there
 	for at := 0; at+8 <= n; at += 8 {
-		yield("stack", le.U64(b, at))
+		yield("", le.U64(b, at))
 	}
 }
 
-// beside names the registers, or the stack, that hold an address or one close to it.
-func (c *collection) beside(addr uint64) []string {
-	var names []string
-	onStack := false
-	c.held(func(name string, v uint64) {
+// beside names the registers that hold an address or one close to it, and says whether
+// the stack holds one.
+func (c *collection) beside(addr uint64) (registers []string, stack bool) {
+	c.held(func(register string, v uint64) {
 		switch near := v-addr+besideReach <= 2*besideReach; {
-		case !near, name == "stack" && onStack:
-			return
-		case name == "stack":
-			onStack = true
+		case near && register == "":
+			stack = true
+		case near:
+			registers = append(registers, register)
 		}
-		names = append(names, name)
 	})
-	return names
+	return registers, stack
 }
 
 // maxHolders is how many addresses are looked at for where a pointer was read from.
@@ -305,6 +312,8 @@ func (b OneBit) shown() report.Text {
 		return report.T("into a block of pool that is in use (tag %s)", tagWord(b.Tag))
 	case b.InDump:
 		return report.T("to memory that is there")
+	case len(b.Held) > 0:
+		return report.T("close to what registers point at (%s)", someOf(b.Held))
 	}
-	return report.T("close to what %s points at", someOf(b.Held))
+	return report.T("close to what the stack points at")
 }

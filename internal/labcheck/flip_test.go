@@ -20,7 +20,7 @@ import (
 // The same crash by a driver and by a flipped bit of its code, of a pointer, of a page
 // table: whole memory tells them apart, and which bit it is. Code is compared with an
 // image, so that takes symbols; a small dump holds the code and what registers point at,
-// but no page tables, and the second buffer of the ring in none.
+// but no page tables.
 func TestFlips(t *testing.T) {
 	whole := []string{"full", "kernel", "active", "live"}
 	for _, o := range builds {
@@ -31,7 +31,7 @@ func TestFlips(t *testing.T) {
 		}{
 			{"", append([]string{"small"}, whole...), append([]string{"small"}, whole...), report.CauseDriver},
 			{lab.FlipCode, nil, append([]string{"small"}, whole...), report.CauseHardware},
-			{lab.FlipPointer, whole, append([]string{"small"}, whole...), report.CauseHardware},
+			{lab.FlipPointer, append([]string{"small"}, whole...), append([]string{"small"}, whole...), report.CauseHardware},
 			{lab.FlipPTE, whole, whole, report.CauseHardware},
 		} {
 			o.Flip = tt.flip

@@ -125,6 +125,9 @@ func (c *comparison) equal(what, got, want string) {
 // verdict: where the culprit is not on the stack, no driver may be named in its
 // place, and whole memory must point at it.
 func (c *comparison) verdict(want *lab.TruthVerdict, got *report.Verdict, whole bool) {
+	if want.Cause == "" {
+		return
+	}
 	c.equal("verdict.cause", got.Cause, want.Cause)
 	switch {
 	case want.Image != "":
