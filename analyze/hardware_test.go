@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"bugcheck/mem"
 	"bugcheck/report"
 )
 
@@ -159,6 +160,12 @@ func TestJudge_HardwareIsNotAll(t *testing.T) {
 	b := []OneBit{{Kind: OneBitPointer, Is: 0xffff930c45fff008, Should: 0xffffb30c45fff008, Bit: 45, InDump: true}}
 	if v := Judge(Facts{Code: 0xe2, OneBits: b}); v.Cause != report.CauseRequested || v.Bit != nil {
 		t.Errorf("a crash by hand: cause %s, bit %v", v.Cause, v.Bit)
+	}
+	f := Facts{Code: 0xd1, Parameters: [4]uint64{0xffffb30c45fff008, 2}, Page: &Page{State: mem.PagedOut, PTE: 0x62}}
+	for _, f.OneBits = range [][]OneBit{nil, {{Kind: OneBitEntry, Is: 0x62, Should: 0x63}}} {
+		if v := Judge(f); strings.Contains(said(v), "was not in place") != (f.OneBits == nil) {
+			t.Errorf("what a wrong entry seems to say, with %v:\n%s", f.OneBits, said(v))
+		}
 	}
 	if v := Judge(Facts{Code: 0x1a, Parameters: [4]uint64{corruptPTE, 0xffffab8103853048, 1 << 37}}); v.Cause != report.CauseHardware || v.Bit == nil || *v.Bit != 37 {
 		t.Errorf("0x1A: cause %s, bit %v", v.Cause, v.Bit)
