@@ -187,6 +187,27 @@ func TestCollectOneBits_Pointer(t *testing.T) {
 	}
 }
 
+// The pointer that was wrong is found where it was read from, not the good ones beside it.
+func TestCollectOneBits_Holder(t *testing.T) {
+	for _, arch := range []string{"x64", "arm64"} {
+		crash, m := whole(t, "receive-ring", arch, lab.FlipPointer)
+		first := crash.Blocks("LnRx")[0]
+		wrong := crash.Parameters[0] - 8
+		for _, tt := range []struct {
+			name  string
+			value uint64 // of the register that the instruction goes through
+			want  uint64
+		}{{"the wrong register", wrong, first}, {"another", first + 0x800000, 0}} {
+			c := faultOn(m, crash.Parameters[0], pc(m, crash.Parameters[3]), report.Register{Name: "rbx", Value: first})
+			c.facts.Instruction = &Instruction{Memory: []Operand{{Known: true, Value: tt.value}}}
+			c.collectOneBits()
+			if len(c.facts.OneBits) != 1 || c.facts.OneBits[0].At != tt.want {
+				t.Errorf("%s, %s: %+v, want it at %#x", arch, tt.name, c.facts.OneBits, tt.want)
+			}
+		}
+	}
+}
+
 // What stands beside a good pointer in a register is enough where the memory is not in the
 // dump: of a small one.
 func TestCollectOneBits_Beside(t *testing.T) {

@@ -118,7 +118,7 @@ func (c *collection) exists(addr uint64) bool {
 
 // Limits on where pointers are looked for.
 const (
-	besideReach  = 64 << 10 // bytes between two addresses that belong together
+	besideReach  = 16 << 10 // bytes between two addresses that belong together: pools far apart can hold blocks at like offsets
 	lookedStack  = 4 << 10  // bytes of the stack, from the stack pointer up
 	savedBelow   = 16 << 10 // bytes of the stack between the fault and the stop
 	lookedObject = 0x100    // bytes of what a pointer leads to
@@ -148,14 +148,18 @@ func (c *collection) held(yield func(register string, v uint64)) {
 	}
 }
 
+// near reports two addresses that belong together.
+func near(a, b uint64) bool { return a-b+besideReach <= 2*besideReach }
+
 // beside names the registers that hold an address or one close to it, and says whether
 // the stack holds one.
 func (c *collection) beside(addr uint64) (registers []string, stack bool) {
 	c.held(func(register string, v uint64) {
-		switch near := v-addr+besideReach <= 2*besideReach; {
-		case near && register == "":
+		switch {
+		case !near(v, addr):
+		case register == "":
 			stack = true
-		case near:
+		default:
 			registers = append(registers, register)
 		}
 	})
@@ -171,7 +175,9 @@ func (c *collection) holder(b *OneBit) (at uint64) {
 	wanted := map[uint64]bool{b.Is: true}
 	if in := c.facts.Instruction; in != nil {
 		for _, o := range in.Memory {
-			wanted[o.Value] = o.Known && o.Value != 0 && o.Value^b.Is != 0
+			if right := o.Value ^ 1<<b.Bit; o.Known && near(right, b.Should) { // of its registers the wrong one
+				wanted[o.Value] = true
+			}
 		}
 	}
 	looked := map[uint64]bool{}
