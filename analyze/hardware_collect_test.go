@@ -13,6 +13,7 @@ import (
 	"bugcheck/lab"
 	"bugcheck/mem"
 	"bugcheck/report"
+	"bugcheck/symbols"
 )
 
 // whole plays a fault of the lab and opens its dump.
@@ -475,6 +476,35 @@ func TestCollectLanding_Entered(t *testing.T) {
 		c.collectLanding()
 		if l := c.facts.Landing; l == nil || l.Kind != LandingInside || l.Entered != tt.want {
 			t.Errorf("sp %#x: %+v", tt.sp, l)
+		}
+	}
+}
+
+// Code that was patched in memory has other instructions than its image: an address where
+// one of them begins is sound.
+func TestCollectLanding_Patched(t *testing.T) {
+	for _, patched := range []bool{false, true} {
+		crash, m := changed(t, "receive-ring", "x64", "", func(c *lab.Crash) {
+			if patched { // mov rax,[rsi+8] becomes four instructions
+				if err := c.Space.Write(c.Parameters[3], []byte{0x90, 0x90, 0x90, 0x90}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		dir := t.TempDir()
+		if err := crash.WriteSymbols(dir); err != nil {
+			t.Fatal(err)
+		}
+		finder, err := symbols.Open(symbols.Options{Path: dir, Offline: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m = kernel.OpenWith(t.Context(), m.File, finder)
+		t.Cleanup(finder.Close)
+		c := faultOn(m, 0, pc(m, crash.Parameters[3]+2), sp(m, crash.Crashed.Thread.StackBase-0x800))
+		c.collectLanding()
+		if inside := c.facts.Landing != nil; inside == patched {
+			t.Errorf("patched %v: %+v", patched, c.facts.Landing)
 		}
 	}
 }

@@ -118,15 +118,23 @@ func (c *collection) insideInstruction(l *Landing, image *pe.File, base mem.VA) 
 	if err != nil || !ok || fn.End-fn.Begin > maxComparedCode {
 		return
 	}
+	// What Windows patched has other instructions in memory than in the image, and so has
+	// code with a wrong bit: none of both may have one there.
+	start, offset := base+mem.VA(fn.Begin), int(rva-fn.Begin)
 	code := make([]byte, fn.End-fn.Begin)
 	if _, err := image.ReadAt(code, fn.Begin); err != nil {
 		return
 	}
-	begins, ok := instructionAt(c.facts.Arch, code, int(rva-fn.Begin))
-	if !ok || begins == int(rva-fn.Begin) {
+	begins, ok := instructionAt(c.facts.Arch, code, offset)
+	memory := c.m.Code(start, len(code))
+	other, okMemory := instructionAt(c.facts.Arch, memory, offset)
+	if !ok || begins == offset || !okMemory && len(memory) > offset || okMemory && other == offset {
 		return
 	}
-	l.Kind, l.Begins = LandingInside, uint64(base)+uint64(fn.Begin)+uint64(begins)
+	if len(memory) <= offset && patchable(c.facts.Arch, code)[offset] != noPatch {
+		return
+	}
+	l.Kind, l.Begins = LandingInside, uint64(start)+uint64(begins)
 	if in, err := disasm.Decode(c.facts.Arch, code[begins:], l.Begins); err == nil {
 		l.Inside = oneSpace(in.Text)
 	}
