@@ -176,3 +176,29 @@ func TestInstruction_Architectures(t *testing.T) {
 		}
 	}
 }
+
+// Hardware is what evidence of its own convicts: bits of page tables, and an instruction
+// that cannot have failed so. The faults of the others follow from their instructions, or
+// it cannot be told.
+func TestCorpus_Hardware(t *testing.T) {
+	says := map[string]string{
+		"train-1a.dmp":        "exactly one bit, bit 37",
+		"train-be_1.dmp":      "exactly one bit, bit 37",
+		"train-d1.dmp":        "it cannot have failed so",
+		"011620-8250-01.dmp":  "The fault follows from the instruction, bt dword ptr [rax],edx",
+		"011720-10140-01.dmp": "The fault follows from the instruction, bt dword ptr [rax],edx",
+		"011720-10281-01.dmp": "The fault follows from the instruction, bt dword ptr [rax],edx",
+		"train-50_0.dmp":      "what rsi held is not known",
+		"triage_x64.dmp":      "something other than the pointer refused the access",
+	}
+	hardware := map[string]bool{"train-1a.dmp": true, "train-be_1.dmp": true, "train-d1.dmp": true}
+	for file, r := range reports(t) {
+		v := r.Verdict
+		if got := v.Cause == report.CauseHardware; got != hardware[file] {
+			t.Errorf("%s: cause %s", file, v.Cause)
+		}
+		if !strings.Contains(evidence(v), says[file]) {
+			t.Errorf("%s: no evidence says %q:\n%s", file, says[file], evidence(v))
+		}
+	}
+}

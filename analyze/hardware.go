@@ -138,7 +138,18 @@ func (j *judgement) judgeFollows() {
 		j.cannotFail()
 	default:
 		j.saysRefused()
+		j.saysUnknown()
 	}
+}
+
+// saysUnknown: what an instruction goes through is not known where the fault did not save
+// that register.
+func (j *judgement) saysUnknown() {
+	in, x := j.f.Instruction, j.f.Exception
+	if x == nil || x.Code != statusAccessViolation || x.Target == nil || len(in.Memory) == 0 || in.Memory[0].Known || in.Memory[0].Register == "" {
+		return
+	}
+	j.evidence(report.Recorded, instructionSource(), report.T("The instruction there is %s; what %s held is not known, so whether the fault follows from it cannot be told.", in.Text, in.Memory[0].Register))
 }
 
 // saysFollows names the pointer that the fault came through.

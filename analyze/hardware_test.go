@@ -88,7 +88,8 @@ func TestJudge_Hardware(t *testing.T) {
 		}
 		return f
 	}
-	restored, fromFile := load(there), load(there)
+	restored, fromFile, unknown := load(there), load(there), load(0)
+	unknown.Memory[0].Known = false
 	restored.Memory[0].Restored = true
 	fromFile.FromFile = true
 	pointer := OneBit{Kind: OneBitPointer, Is: there ^ 1<<45, Should: there, Bit: 45}
@@ -111,6 +112,8 @@ func TestJudge_Hardware(t *testing.T) {
 			"derived Both addresses differ in one bit, bit 30."},
 		{"it does not, by a register that unwinding found", fault(0x1234, "read", restored), report.CauseDriver, report.High, -1, "guessed The instruction there is"},
 		{"it does not, by code from the image alone", fault(0x1234, "read", fromFile), report.CauseDriver, report.High, -1, "guessed The instruction there is"},
+		{"a register that is not known", fault(there+8, "read", unknown), report.CauseDriver, report.High, -1,
+			"recorded The instruction there is mov rax,qword ptr [rsi+8]; what rsi held is not known"},
 		{"an address that was not told", fault(notTold, "read", load(there)), report.CauseDriver, report.High, -1, "In a virtual machine the hypervisor does so"},
 
 		{"a pointer into pool", bits(fault(there^1<<45, "read", load(there^1<<45)), inPool), report.CauseHardware, report.Medium, 45,
