@@ -188,7 +188,7 @@ func TestCorpus_Hardware(t *testing.T) {
 		"011620-8250-01.dmp":  "The fault follows from the instruction, bt dword ptr [rax],edx",
 		"011720-10140-01.dmp": "The fault follows from the instruction, bt dword ptr [rax],edx",
 		"011720-10281-01.dmp": "The fault follows from the instruction, bt dword ptr [rax],edx",
-		"train-50_0.dmp":      "what rsi held is not known",
+		"train-50_0.dmp":      "The instruction there is mov rbx,qword ptr [rsi].",
 		"triage_x64.dmp":      "something other than the pointer refused the access",
 	}
 	hardware := map[string]bool{"train-1a.dmp": true, "train-be_1.dmp": true, "train-d1.dmp": true}

@@ -142,14 +142,14 @@ func (j *judgement) judgeFollows() {
 	}
 }
 
-// saysUnknown: what an instruction goes through is not known where the fault did not save
-// that register.
+// saysUnknown names an instruction whose operand cannot be computed: the fault did not save
+// the register.
 func (j *judgement) saysUnknown() {
 	in, x := j.f.Instruction, j.f.Exception
 	if x == nil || x.Code != statusAccessViolation || x.Target == nil || len(in.Memory) == 0 || in.Memory[0].Known || in.Memory[0].Register == "" {
 		return
 	}
-	j.evidence(report.Recorded, instructionSource(), report.T("The instruction there is %s; what %s held is not known, so whether the fault follows from it cannot be told.", in.Text, in.Memory[0].Register))
+	j.evidence(report.Recorded, report.T("captured code"), report.T("The instruction there is %s.", in.Text))
 }
 
 // saysFollows names the pointer that the fault came through.

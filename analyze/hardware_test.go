@@ -113,7 +113,7 @@ func TestJudge_Hardware(t *testing.T) {
 		{"it does not, by a register that unwinding found", fault(0x1234, "read", restored), report.CauseDriver, report.High, -1, "guessed The instruction there is"},
 		{"it does not, by code from the image alone", fault(0x1234, "read", fromFile), report.CauseDriver, report.High, -1, "guessed The instruction there is"},
 		{"a register that is not known", fault(there+8, "read", unknown), report.CauseDriver, report.High, -1,
-			"recorded The instruction there is mov rax,qword ptr [rsi+8]; what rsi held is not known"},
+			"recorded The instruction there is mov rax,qword ptr [rsi+8]."},
 		{"an address that was not told", fault(notTold, "read", load(there)), report.CauseDriver, report.High, -1, "In a virtual machine the hypervisor does so"},
 
 		{"a pointer into pool", bits(fault(there^1<<45, "read", load(there^1<<45)), inPool), report.CauseHardware, report.Medium, 45,
