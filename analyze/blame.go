@@ -82,6 +82,9 @@ func certain(f *Facts) []Frame {
 		if i == 0 && frame.Module == "nt" && frame.Symbol == "" && !f.Context.Fault {
 			continue
 		}
+		if i == 0 && inData(f) {
+			continue
+		}
 		isPlumbing := frame.Module == "nt" && matches(plumbing, frame.Symbol)
 		if frame.Module != "" && !isPlumbing {
 			frames = append(frames, frame)
@@ -89,6 +92,10 @@ func certain(f *Facts) []Frame {
 	}
 	return frames
 }
+
+// inData reports that the first frame lies among a driver's data: they do not run, so its
+// caller is to be asked.
+func inData(f *Facts) bool { return f.Landing != nil && f.Landing.Kind == LandingData }
 
 // blamed picks the frame to blame: the first in a module that is not soft; else
 // a weak one; else the first.
@@ -167,7 +174,7 @@ func suspects(f *Facts) []suspected {
 		if userModeEntry[frame.Symbol] {
 			break
 		}
-		if !thirdParty(frame.Image) || len(loaded) > 0 && !loaded[frame.Image] {
+		if i == 0 && inData(f) || !thirdParty(frame.Image) || len(loaded) > 0 && !loaded[frame.Image] {
 			continue
 		}
 		s := byImage[frame.Image]

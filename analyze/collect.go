@@ -11,9 +11,12 @@ import (
 // collection is what one run of Collect finds, beyond Facts itself.
 type collection struct {
 	m         *kernel.Machine
+	reference *kernel.Machine // of another dump, whose code is compared; nil: there is none
 	facts     Facts
 	registers report.Registers
-	onlyPC    bool // of registers only the instruction pointer is the fault's
+	onlyPC    bool             // of registers only the instruction pointer is the fault's
+	trap      kernel.TrapFrame // that registers are of; zero for others
+	restored  map[string]bool  // registers that the fault did not save: unwinding found them
 	frames    []report.Frame
 	spans     []kernel.Span // structures on the stack that hold no return addresses
 	notes     []report.Note
@@ -21,13 +24,13 @@ type collection struct {
 }
 
 // Collect reads from the machine everything that the verdict may depend on.
-func Collect(m *kernel.Machine) Facts { return collect(m).facts }
+func Collect(m *kernel.Machine) Facts { return collect(m, nil).facts }
 
-func collect(m *kernel.Machine) *collection {
+func collect(m, reference *kernel.Machine) *collection {
 	if m.User != nil {
 		return collectUser(m)
 	}
-	c := &collection{m: m}
+	c := &collection{m: m, reference: reference}
 	h := m.Header
 	f := &c.facts
 	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live
@@ -245,7 +248,15 @@ func (c *collection) faultAt(pc uint64, source report.Text) {
 }
 
 func (c *collection) startTrap(t kernel.TrapFrame, source report.Text) {
+	saved := t.Registers
+	c.trap = t
 	t = c.m.Restored(t)
+	c.restored = map[string]bool{}
+	for _, r := range t.Registers {
+		if _, ok := saved.Get(r.Name); !ok {
+			c.restored[r.Name] = true
+		}
+	}
 	c.start(t.Registers, Context{Kind: report.ContextTrapFrame, Address: uint64(t.Address), Source: source})
 	c.skip(uint64(t.Address), t.Size)
 }

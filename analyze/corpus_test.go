@@ -1,6 +1,7 @@
 package analyze_test
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/corpus"
 	"bugcheck/kernel"
+	"bugcheck/lab"
 	"bugcheck/report"
 )
 
@@ -72,7 +74,7 @@ func TestCorpus_Verdicts(t *testing.T) {
 		{"train-1a.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
 		{"train-be_1.dmp", report.CauseHardware, "", "exactly one bit, bit 37"},
 		{"train-9f.dmp", report.CauseDriver, "rtwlane.sys", "SCSI"},
-		{"train-d1.dmp", report.CauseDriver, "ks.sys", "does not prove"},
+		{"train-d1.dmp", report.CauseHardware, "ks.sys", "cmp byte ptr [rcx+29h],5; its operand [rcx+29h] comes to"},
 	} {
 		v := all[tt.file].Verdict
 		if v.Cause != tt.cause {
@@ -189,5 +191,50 @@ func TestCorpus_Cases(t *testing.T) {
 	}
 	if cases := analyze.Cases(everything, nil); len(cases) != 9 {
 		t.Errorf("all dumps: %d machines, want 9", len(cases))
+	}
+}
+
+// The instruction that failed is decoded on all architectures, and the fault follows from
+// its operand: a field behind a null pointer.
+func TestInstruction_Architectures(t *testing.T) {
+	for _, b := range []*lab.Build{lab.Windows17763, lab.Windows19041, lab.Windows17763X86, lab.Windows22000ARM64} {
+		content, err := lab.SystemThreadException(b).Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := dump.Open(bytes.NewReader(content), int64(len(content)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := analyze.Report(kernel.Open(d), "", "").Verdict
+		if said := evidence(v); !strings.Contains(said, "The fault follows from the instruction, ") || v.Cause != report.CauseDriver {
+			t.Errorf("%v: cause %s\n%s", d.Arch, v.Cause, said)
+		}
+	}
+}
+
+// Hardware is what evidence of its own convicts: bits of page tables, and an instruction
+// that cannot have failed so. The faults of the others follow from their instructions, or
+// it cannot be told.
+func TestCorpus_Hardware(t *testing.T) {
+	says := map[string]string{
+		"train-1a.dmp":        "exactly one bit, bit 37",
+		"train-be_1.dmp":      "exactly one bit, bit 37",
+		"train-d1.dmp":        "it cannot have failed so",
+		"011620-8250-01.dmp":  "The fault follows from the instruction, bt dword ptr [rax],edx",
+		"011720-10140-01.dmp": "The fault follows from the instruction, bt dword ptr [rax],edx",
+		"011720-10281-01.dmp": "The fault follows from the instruction, bt dword ptr [rax],edx",
+		"train-50_0.dmp":      "The instruction there is mov rbx,qword ptr [rsi].",
+		"triage_x64.dmp":      "something other than the pointer refused the access",
+	}
+	hardware := map[string]bool{"train-1a.dmp": true, "train-be_1.dmp": true, "train-d1.dmp": true}
+	for file, r := range reports(t) {
+		v := r.Verdict
+		if got := v.Cause == report.CauseHardware; got != hardware[file] {
+			t.Errorf("%s: cause %s", file, v.Cause)
+		}
+		if !strings.Contains(evidence(v), says[file]) {
+			t.Errorf("%s: no evidence says %q:\n%s", file, says[file], evidence(v))
+		}
 	}
 }

@@ -41,6 +41,8 @@ func judgeException(j *judgement) {
 	}
 	switch {
 	case x.Target == nil || x.Access == "":
+	case *x.Target == notTold && refused(j.f):
+		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones).", accessWord(x.Access)))
 	case *x.Target == notTold:
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones): it does so when a pointer is not canonical, so no pointer at all.", accessWord(x.Access)))
 	case x.Access == "execute" && *x.Target < nullPages:
@@ -103,6 +105,8 @@ func happenedException(f *Facts) report.Text {
 	}
 	x := f.Exception
 	switch {
+	case refused(f):
+		return report.T("an access to memory was refused, although the address can exist")
 	case x.Code == statusAccessViolation && x.Access != "" && x.Target != nil && *x.Target == notTold:
 		return report.T("it used an invalid pointer")
 	case x.Code == statusAccessViolation && x.Access == "execute" && x.Target != nil && *x.Target < nullPages:

@@ -37,6 +37,9 @@ type Facts struct {
 	CPUFamily   uint16        // stop code 0x124; zero if not known
 	CodeDiffer  string        // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
 	CodeChanges []CodeChange  // functions at work whose code is not that of their image
+	Instruction *Instruction  // that failed
+	OneBits     []OneBit      // values that are wrong by one bit
+	Landing     *Landing      // where the processor was, if not in code
 	Block       *Block        // of pool, that the stop code is about
 	Pending     []Pending     // requests of the thread that are not completed
 	Stuck       *Stuck        // of a crash that was asked for, and of a live dump

@@ -22,7 +22,8 @@ type judgement struct {
 	cause   string // whoever the stack shows: he noticed it; "" where he is to blame
 	sure    string // how sure that is
 	class   string
-	bucket  string // the whole bucket, where the class is not all of it
+	what    report.Text // happened, where the stop code is not all of it
+	bucket  string      // the whole bucket, where the class is not all of it
 }
 
 // Judge says who crashed Windows, or a program. It is a pure function of f.
@@ -41,7 +42,7 @@ func Judge(f Facts) report.Verdict {
 	if isHang(&f) && (r.judge == nil || waitCodes[f.Code]) {
 		j.judgeStuck()
 	}
-	j.judgeCode()
+	j.judgeHardware()
 	j.judgeNamed()
 	if !j.decided {
 		j.judgeStack()
@@ -108,18 +109,6 @@ func (j *judgement) capped(confidence string) string {
 // parameter is the source of a fact that a stop code parameter tells, 1 to 4.
 func parameter(n int) report.Text { return report.T("parameter %d", n) }
 
-// judgeCode applies what holds for every stop code: code that differs from its
-// image is memory_corruption.
-func (j *judgement) judgeCode() {
-	if j.decided || j.f.CodeDiffer == "" {
-		return
-	}
-	j.evidence(report.Derived, report.T("captured code"), report.T("Code in memory differs from the image it was loaded from (%s).", j.f.CodeDiffer))
-	j.decide(report.CauseHardware, report.Medium)
-	j.v.Image, j.v.Module = "memory_corruption", "memory_corruption"
-	j.bucket = "MEMORY_CORRUPTION_" + j.f.CodeDiffer
-}
-
 // judgeNamed takes over the driver that Windows itself names (KiBugCheckDriver,
 // which the blue screen shows as "What failed"): it does so only where the fault's
 // own address lies in that driver.
@@ -127,7 +116,11 @@ func (j *judgement) judgeNamed() {
 	if j.f.Named == "" {
 		return
 	}
-	j.evidence(report.Recorded, report.T("driver named by Windows"), report.T("Windows itself named %s on the blue screen.", j.f.Named))
+	named := report.T("Windows itself named %s on the blue screen.", j.f.Named)
+	if j.v.Cause == report.CauseHardware {
+		named = report.T("Windows itself named %s on the blue screen: it names whose code failed, not why.", j.f.Named)
+	}
+	j.evidence(report.Recorded, report.T("driver named by Windows"), named)
 	if !j.decided && thirdParty(j.f.Named) {
 		j.placed = true
 		j.convict(j.f.Named, kernel.ModuleName(j.f.Named), "", report.High)

@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"slices"
+
 	"bugcheck/mem"
 	"bugcheck/report"
 )
@@ -45,6 +47,9 @@ func (j *judgement) judgePage() {
 	p := j.f.Page
 	if p == nil || p.State == "" || j.f.Code == 0xbe && p.State == mem.Valid && !p.Writable { // parameter 2 says so
 		return
+	}
+	if slices.ContainsFunc(j.f.OneBits, func(b OneBit) bool { return b.Kind == OneBitEntry }) {
+		return // what it seems to say is wrong
 	}
 	source := report.T("page tables")
 	switch p.State {

@@ -13,7 +13,14 @@ import (
 // Report analyses a machine: facts, verdict, and all that the report shows
 // beside them. file is the name to show; version is the program's.
 func Report(m *kernel.Machine, file, version string) *report.Report {
-	c := collect(m)
+	return ReportAgainst(m, nil, file, version)
+}
+
+// ReportAgainst is Report, with code compared with that of another dump of the same build
+// where no image is at hand. reference may be nil.
+func ReportAgainst(m, reference *kernel.Machine, file, version string) *report.Report {
+	c := collect(m, reference)
+	c.checkReference()
 	r := &report.Report{
 		Schema:    report.Schema,
 		Tool:      report.Tool{Name: "bugcheck", Version: version},

@@ -10,6 +10,8 @@ func (j *judgement) summarize(r rule) {
 		what = report.T("stop code %s (0x%08x)", j.f.Name, j.f.Code)
 	}
 	switch {
+	case !j.what.IsZero():
+		what = j.what
 	case r.happened != nil:
 		what = r.happened(j.f)
 	case j.v.Cause == report.CauseDriver && j.v.Confidence != report.Low && thirdParty(j.v.Image):
@@ -27,6 +29,9 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		}
 		return report.T("Windows was stopped on purpose: %s.", what)
 	case report.CauseHardware:
+		if v.Confidence != report.High {
+			return report.T("Hardware most likely made Windows stop: %s.", what)
+		}
 		return report.T("Hardware made Windows stop: %s.", what)
 	case report.CauseFirmware:
 		return report.T("Firmware made Windows stop: %s.", what)

@@ -4,6 +4,9 @@ package analyze
 // small dump little of it is there, and nothing is said of what is not.
 func (c *collection) collectWhole() {
 	c.collectCode()
+	c.decodeFault()
+	c.collectLanding()
+	c.collectOneBits()
 	c.collectBlock()
 	c.collectPage()
 	c.collectPending()

@@ -48,6 +48,9 @@ func judgeAccess(j *judgement) {
 func (j *judgement) describeTarget(addr uint64, p Place, source report.Text) {
 	switch p.Kind {
 	case PlaceNull:
+		if follows(j.f) == followsNo { // no pointer of its instruction is null
+			return
+		}
 		if addr == 0 {
 			j.evidence(report.Derived, source, report.T("The address is zero: a null pointer was used."))
 			return

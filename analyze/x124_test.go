@@ -147,7 +147,7 @@ func (m oneRange) ReadAt(p []byte, va mem.VA) (int, error) {
 	return n, nil
 }
 
-func words(b []byte, at int, size int, values ...uint64) {
+func fields(b []byte, at int, size int, values ...uint64) {
 	for _, v := range values {
 		switch size {
 		case 2:
@@ -165,16 +165,16 @@ func words(b []byte, at int, size int, values ...uint64) {
 func amdRecord() []byte {
 	var c cper
 	generic := make([]byte, 192)
-	words(generic, 0, 8, 4|0x20|0x100)
+	fields(generic, 0, 8, 4|0x20|0x100)
 	generic[10], generic[13] = 1, 0
-	words(generic, 152, 8, 13)
+	fields(generic, 152, 8, 13)
 	c.add(guidGeneric, "", generic)
 	bank := make([]byte, 0x110)
-	words(bank, 0, 4, 2, mcaVendorAMD)
-	words(bank, 0x10, 4, 9)
-	words(bank, 0x24, 4, 5)
-	words(bank, 0x28, 8, 0xbea0000000000108, 0x1f8054c3e, 0xd01a0ffe00000000)
-	words(bank, 0x48, 8, 0x500b000000000)
+	fields(bank, 0, 4, 2, mcaVendorAMD)
+	fields(bank, 0x10, 4, 9)
+	fields(bank, 0x24, 4, 5)
+	fields(bank, 0x28, 8, 0xbea0000000000108, 0x1f8054c3e, 0xd01a0ffe00000000)
+	fields(bank, 0x48, 8, 0x500b000000000)
 	c.add(guidMCA, "", bank)
 	return c.bytes()
 }
@@ -210,10 +210,10 @@ func TestReadRecord_MachineCheck(t *testing.T) {
 
 func TestReadRecord_Memory(t *testing.T) {
 	b := make([]byte, 80)
-	words(b, 0, 8, 2|1<<3|1<<4|1<<5|1<<6|1<<8|1<<9|1<<14|1<<15|1<<17, 0, 0x1f2345000)
-	words(b, 32, 2, 1, 2, 3, 4, 5, 0x6000, 77)
+	fields(b, 0, 8, 2|1<<3|1<<4|1<<5|1<<6|1<<8|1<<9|1<<14|1<<15|1<<17, 0, 0x1f2345000)
+	fields(b, 32, 2, 1, 2, 3, 4, 5, 0x6000, 77)
 	b[72] = 3
-	words(b, 74, 2, 1, 0x40, 0x45)
+	fields(b, 74, 2, 1, 0x40, 0x45)
 	var c cper
 	c.add(guidMemory, "DIMM_B2", b)
 	w := readWHEA(t, c.bytes())
@@ -233,11 +233,11 @@ func TestReadRecord_Memory(t *testing.T) {
 // (smartwindows.wordpress.com, 2014-07-24): command and status, class, slot.
 func TestReadRecord_PCI(t *testing.T) {
 	b := make([]byte, 208)
-	words(b, 0, 8, 0xff)
-	words(b, 8, 4, 4, 0x0100, 0x40100546)
-	words(b, 24, 2, 0x8086, 0x3410)
+	fields(b, 0, 8, 0xff)
+	fields(b, 8, 4, 4, 0x0100, 0x40100546)
+	fields(b, 24, 2, 0x8086, 0x3410)
 	copy(b[28:], []byte{0x00, 0x04, 0x06, 0, 9, 0, 0, 0, 7})
-	words(b, 112, 4, 0x14820001, 0x24000, 0x20000, 0x62030, 0x41, 0x40)
+	fields(b, 112, 4, 0x14820001, 0x24000, 0x20000, 0x62030, 0x41, 0x40)
 	var c cper
 	c.add(guidPCI, "", b)
 	w := readWHEA(t, c.bytes())

@@ -23,6 +23,16 @@ func (m *Machine) image(index int) *pe.File {
 	return nil
 }
 
+// ImageAt is the image of the module that va lies in, and where it is loaded: the file
+// that was found for it, else as it lies in memory; nil if neither is at hand.
+func (m *Machine) ImageAt(va mem.VA) (image *pe.File, base mem.VA) {
+	i, ok := m.moduleIndex(va)
+	if !ok {
+		return nil, 0
+	}
+	return m.image(i), m.Modules[i].Base
+}
+
 // capturedImages finds images that a small dump holds as far as unwinding needs them:
 // their headers and their function tables. One that was made out of a larger dump
 // (shrink) may; of Windows' own none was seen to.

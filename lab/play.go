@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ type Crash struct {
 	*System
 	Kind  Kind
 	Truth Truth // of whole-memory dumps, with symbols
+	flip  string
 }
 
 // stage is where a crash plays: a thread on the processor that will write the dump, and the
@@ -264,6 +266,7 @@ type Options struct {
 	Memory uint64        // bytes; 0: 4 GiB
 	Time   time.Time     // of the crash; zero: 2026-03-14 09:26:53
 	Uptime time.Duration // 0: 72 minutes and some, seconds where Windows did not get further
+	Flip   string        // the bit that the machine's hardware has flipped; "": it is sound
 }
 
 // startFails is how long a machine is up that does not find the disk it starts from.
@@ -278,6 +281,9 @@ func Play(kind string, o Options) (*Crash, error) {
 	if !ok {
 		return nil, fmt.Errorf("the lab plays no %q", kind)
 	}
+	if o.Flip != "" && !slices.Contains(k.Flips, o.Flip) {
+		return nil, fmt.Errorf("the lab flips no %q in %s: it does in %s", o.Flip, kind, flipping())
+	}
 	plan := Plan{Arch: o.Arch, Build: o.Build, Memory: o.Memory, Time: o.Time, Uptime: o.Uptime}
 	if kind == bootDevice && o.Uptime == 0 {
 		plan.Uptime = startFails
@@ -286,7 +292,7 @@ func Play(kind string, o Options) (*Crash, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Crash{System: s, Kind: k, Truth: Truth{Kind: kind}}
+	c := &Crash{System: s, Kind: k, Truth: Truth{Kind: kind}, flip: o.Flip}
 	if err := k.play(c); err != nil {
 		return nil, fmt.Errorf("lab: %s: %w", kind, err)
 	}

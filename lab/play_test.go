@@ -30,3 +30,35 @@ func TestPlay_EveryKind(t *testing.T) {
 		}
 	}
 }
+
+// A flip is one bit, where the kind says; other kinds refuse it.
+func TestPlay_Flips(t *testing.T) {
+	for _, arch := range []string{"x64", "arm64"} {
+		o := Options{Arch: arch, Build: 26100}
+		sound, err := Play("receive-ring", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := sound.Truth.Verdict; v.Cause != "driver" || v.Bit != nil {
+			t.Errorf("%s without a flip: %+v", arch, v)
+		}
+		k, _ := KindNamed("receive-ring")
+		for _, o.Flip = range k.Flips {
+			c, err := Play("receive-ring", o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := c.Truth.Verdict; v.Cause != "hardware" || v.Image != "" || v.Bit == nil {
+				t.Errorf("%s, %s: %+v", arch, o.Flip, v)
+			}
+			if p := c.Parameters; (p[0] == sound.Parameters[0]) != (o.Flip == FlipPTE) || p[3] != sound.Parameters[3] {
+				t.Errorf("%s, %s: parameters %x; without the flip %x", arch, o.Flip, p, sound.Parameters)
+			}
+		}
+		for _, wrong := range []struct{ kind, flip string }{{"fast-fail", FlipCode}, {"receive-ring", "disk"}} {
+			if _, err := Play(wrong.kind, Options{Arch: arch, Build: 26100, Flip: wrong.flip}); err == nil {
+				t.Errorf("%s is played with %q flipped", wrong.kind, wrong.flip)
+			}
+		}
+	}
+}

@@ -29,11 +29,13 @@ type TruthProcess struct {
 
 // TruthVerdict is who did it.
 type TruthVerdict struct {
-	Cause string `json:"cause"`           // a word of verdict.cause
+	Cause string `json:"cause,omitempty"` // a word of verdict.cause; "": the dump cannot tell
 	Image string `json:"image,omitempty"` // "": the culprit is not on the stack
 	// Hint is the image that whole memory points at where the culprit is not on the
 	// stack: it must be the first of verdict.alternatives, or the verdict's own image.
 	Hint string `json:"hint,omitempty"`
+	// Bit is the one bit that is wrong: of a word, or of a byte of code.
+	Bit *int `json:"bit,omitempty"`
 }
 
 // TruthFrame is one caller.

@@ -28,9 +28,10 @@ import (
 type analyzeFlags struct {
 	outputFlags
 	symbolFlags
-	format string
-	events []string
-	all    bool
+	format    string
+	events    []string
+	reference string
+	all       bool
 }
 
 func analyzeCommand() *cobra.Command {
@@ -61,6 +62,7 @@ that: it judges by what the text says, and puts WinDbg's own answer beside.`,
   bugcheck analyze windbg.txt
   bugcheck analyze --symbols 'srv*D:\symbols*https://symbols.example.com' 112326.dmp
   bugcheck analyze --offline --symbols pack.zip 112326.dmp
+  bugcheck analyze --reference GOOD.DMP MEMORY.DMP
   ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runAnalyze(cmd, args, &flags) },
@@ -70,6 +72,7 @@ that: it judges by what the text says, and puts WinDbg's own answer beside.`,
 	cmd.Flags().StringVar(&flags.format, "format", "text", "output: "+strings.Join(formats, ", "))
 	cmd.Flags().BoolVar(&flags.all, "all", false, "show every frame and driver")
 	cmd.Flags().StringSliceVar(&flags.events, "events", nil, "event logs (.evtx) of the machine: adds what led to the crash, and what was new")
+	cmd.Flags().StringVar(&flags.reference, "reference", "", "compare code with another `DUMP` of the same build, of whole memory, where no image is at hand")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -104,12 +107,17 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 		return err
 	}
 	defer finder.Close()
+	reference, closeReference, err := openReference(cmd.Context(), flags.reference)
+	if err != nil {
+		return err
+	}
+	defer closeReference()
 	w, color, closeFile, err := flags.open(cmd)
 	if err != nil {
 		return err
 	}
 	b := batch{
-		finder: finder, bars: bars, logs: logs,
+		finder: finder, bars: bars, logs: logs, reference: reference,
 		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
 		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(), terminal: flags.file == "" && term.IsTerminal(int(os.Stdout.Fd())),
 	}
@@ -196,7 +204,7 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 			}
 			return
 		}
-		yield(outcome{name: f.Name, report: analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)})
+		yield(outcome{name: f.Name, report: analyze.ReportAgainst(kernel.OpenWith(ctx, d, b.finder), b.reference, filepath.Base(f.Name), version)})
 	})
 	if err != nil {
 		yield(outcome{name: name, err: err})
@@ -214,6 +222,23 @@ func analyzeLogs(f archive.File, yield func(outcome)) bool {
 		yield(outcome{name: f.Name, report: analyze.LogReport(&logs[i], filepath.Base(f.Name), f.Size, version)})
 	}
 	return len(logs) > 0
+}
+
+// openReference opens the dump that code is compared with; nil for none.
+func openReference(ctx context.Context, name string) (*kernel.Machine, func(), error) {
+	if name == "" {
+		return nil, func() {}, nil
+	}
+	f, closeFile, err := openFile(name, nil)
+	if err != nil {
+		return nil, nil, &exitError{status: exitNoDump, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	d, err := dump.Open(f, f.Size)
+	if err != nil {
+		closeFile()
+		return nil, nil, &exitError{status: exitNoDump, err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return kernel.OpenWith(ctx, d, nil), closeFile, nil
 }
 
 // openFile opens a file, or takes all of standard input for "-".

@@ -11,6 +11,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"bugcheck/kernel"
 	"bugcheck/render"
 	"bugcheck/symbols"
 	"bugcheck/timeline"
@@ -18,18 +19,19 @@ import (
 
 // batch analyses files in parallel and prints the results in their order.
 type batch struct {
-	files    []string
-	several  bool
-	out      io.Writer
-	errs     io.Writer
-	stdin    io.Reader
-	finder   *symbols.Finder
-	bars     *downloads
-	logs     []*timeline.Log // of the machine, if they were given
-	format   string
-	opts     render.Options
-	progress bool // somebody sees standard error
-	terminal bool // and the results go to a terminal too
+	files     []string
+	several   bool
+	out       io.Writer
+	errs      io.Writer
+	stdin     io.Reader
+	finder    *symbols.Finder
+	bars      *downloads
+	reference *kernel.Machine // of the dump that code is compared with; nil: none
+	logs      []*timeline.Log // of the machine, if they were given
+	format    string
+	opts      render.Options
+	progress  bool // somebody sees standard error
+	terminal  bool // and the results go to a terminal too
 
 	lines  render.Lines
 	noDump bool

@@ -56,8 +56,8 @@ func labListCommand() *cobra.Command {
 
 // labFlags say which machine crashes, and what is written of it.
 type labFlags struct {
-	arch, dump, memory, output, symbols, truth, events, release string
-	build                                                       int
+	arch, dump, memory, output, symbols, truth, events, release, flip string
+	build                                                             int
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
@@ -89,7 +89,7 @@ func (f *labFlags) play(kind string) (*lab.Crash, error) {
 	default:
 		build = 17763
 	}
-	return lab.Play(kind, lab.Options{Arch: f.arch, Build: build, Memory: memory})
+	return lab.Play(kind, lab.Options{Arch: f.arch, Build: build, Memory: memory, Flip: f.flip})
 }
 
 func labMakeCommand() *cobra.Command {
@@ -103,13 +103,15 @@ func labMakeCommand() *cobra.Command {
 names of the report's fields; --events writes the event log of that machine.`,
 		Example: `  bugcheck lab make high-irql-kernel --dump kernel -o MEMORY.DMP
   bugcheck lab make stack-trash --dump full --memory 64GiB --build 20348 -o full.dmp
-  bugcheck lab make double-free --arch arm64 --dump small -o small.dmp --symbols sym --truth truth.json`,
+  bugcheck lab make double-free --arch arm64 --dump small -o small.dmp --symbols sym --truth truth.json
+  bugcheck lab make receive-ring --flip pointer -o flipped.dmp`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runLabMake(args[0], &flags) },
 	}
 	flags.register(cmd)
 	cmd.Flags().StringVarP(&flags.output, "output", "o", "", "write the dump to `FILE`")
 	cmd.Flags().StringVar(&flags.symbols, "symbols", "", "write images and symbol files into `DIR`")
+	cmd.Flags().StringVar(&flags.flip, "flip", "", "let the machine's hardware flip a bit: code, pointer, pte (of receive-ring)")
 	cmd.Flags().StringVar(&flags.truth, "truth", "", "write what an analysis must find to `FILE`")
 	cmd.Flags().StringVar(&flags.events, "events", "", "write the System log that Windows would have left to `FILE`")
 	cmd.Flags().StringVar(&flags.release, "release", "", "release of Windows Server that writes the log: "+strings.Join(lab.Releases(), ", ")+" (default: that of --build)")

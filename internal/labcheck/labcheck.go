@@ -125,12 +125,18 @@ func (c *comparison) equal(what, got, want string) {
 // verdict: where the culprit is not on the stack, no driver may be named in its
 // place, and whole memory must point at it.
 func (c *comparison) verdict(want *lab.TruthVerdict, got *report.Verdict, whole bool) {
+	if want.Cause == "" {
+		return
+	}
 	c.equal("verdict.cause", got.Cause, want.Cause)
 	switch {
 	case want.Image != "":
 		c.equal("verdict.image", got.Image, want.Image)
 	case got.Cause == report.CauseDriver:
 		c.add("verdict.image", got.Image, "none")
+	}
+	if want.Bit != nil && (got.Bit == nil || *got.Bit != *want.Bit) {
+		c.add("verdict.bit", bitWord(got.Bit), bitWord(want.Bit))
 	}
 	if want.Hint == "" || !whole {
 		return
@@ -140,6 +146,13 @@ func (c *comparison) verdict(want *lab.TruthVerdict, got *report.Verdict, whole 
 		first = got.Alternatives[0].Image
 	}
 	c.equal("verdict.alternatives[0].image", first, want.Hint)
+}
+
+func bitWord(bit *int) string {
+	if bit == nil {
+		return "none"
+	}
+	return fmt.Sprint(*bit)
 }
 
 // stack: the callers must be there one by one, none of them by scanning. Dumps
