@@ -137,8 +137,16 @@ func (j *judgement) judgeFollows() {
 	case followsNo:
 		j.cannotFail()
 	default:
+		j.saysNull()
 		j.saysRefused()
 		j.saysUnknown()
+	}
+}
+
+// saysNull: the pointer was null, whatever the saved register says.
+func (j *judgement) saysNull() {
+	if o, ok := nullPointer(j.f); ok {
+		j.evidence(report.Derived, instructionSource(), report.T("The instruction there is %s, and 0x%x is what it adds to its pointer: the pointer was null. The saved register (%s) is not the one that it used.", j.f.Instruction.Text, *j.f.Exception.Target, o.registerOf()))
 	}
 }
 

@@ -188,10 +188,29 @@ func follows(f *Facts) string {
 		}
 		known = known && o.Known
 	}
+	if _, ok := nullPointer(f); ok {
+		return followsUnknown // its saved register is not the one that it had
+	}
 	if x86 && *x.Target-x.Address < longestInstruction || *x.Target == notTold {
 		return followsUnknown // the first: the instruction itself could not be read
 	}
 	return impossible(known && in.Plain)
+}
+
+// nullPointer reports an access that came from what the instruction adds to a pointer, so
+// through a null pointer, although the register that was saved is not zero. Such a register
+// is not that of the fault; seen in a real dump (train-d1, TestCorpus_Hardware), where to
+// blame the hardware for the commonest of all mistakes would be far-fetched.
+func nullPointer(f *Facts) (Operand, bool) {
+	if f.Instruction == nil || f.Exception == nil || f.Exception.Target == nil {
+		return Operand{}, false
+	}
+	for _, o := range f.Instruction.Memory {
+		if added := o.Address - o.Value; o.Known && o.Register != "" && o.Value != 0 && added == *f.Exception.Target && added < nullPages {
+			return o, true
+		}
+	}
+	return Operand{}, false
 }
 
 func impossible(is bool) string {
