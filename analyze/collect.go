@@ -35,7 +35,7 @@ func collect(m, reference *kernel.Machine) *collection {
 	f := &c.facts
 	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live
 	f.Whole = m.Physical != nil
-	f.Uptime = h.Uptime
+	f.Uptime, f.At = h.Uptime, h.Time
 	f.RawCode, f.Code, f.Parameters = h.BugCheckCode, win.BaseCode(h.BugCheckCode), h.Parameters
 	if code, ok := win.English.Code(f.Code); ok {
 		f.Name = code.Name
@@ -53,7 +53,10 @@ func collect(m, reference *kernel.Machine) *collection {
 		if mod.User {
 			continue
 		}
-		f.Images = append(f.Images, Image{Image: mod.Name, Module: mod.Module})
+		f.Images = append(f.Images, Image{Image: mod.Name, Module: mod.Module, Built: built(mod.Timestamp)})
+	}
+	for _, u := range m.Unloaded {
+		f.Unloaded = append(f.Unloaded, u.Name)
 	}
 	f.Named = m.Blocks.BrokenDriver
 	f.CPUVendor = m.Processor().Vendor

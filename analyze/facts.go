@@ -19,8 +19,9 @@ type Facts struct {
 	Live        bool   // a live dump: Windows went on
 	Whole       bool   // the dump holds memory, not a selection of it
 	Uptime      time.Duration
-	RawCode     uint32 // as recorded: 0x1000007e
-	Code        uint32 // its base: 0x7e
+	At          time.Time // of the crash; zero if not known
+	RawCode     uint32    // as recorded: 0x1000007e
+	Code        uint32    // its base: 0x7e
 	Name        string
 	Parameters  [4]uint64
 	Places      [4]Place // what each parameter points at
@@ -30,6 +31,7 @@ type Facts struct {
 	Process     string
 	IRQL        *uint8
 	Images      []Image       // the loaded modules
+	Unloaded    []string      // drivers that had left before the crash, the last first
 	Verifier    bool          // driver verifier was on, or made this crash
 	BadStack    bool          // the stack pointer was outside the thread's stack; only a log says it
 	Named       string        // the image that Windows itself names (KiBugCheckDriver); "" if none
@@ -87,6 +89,7 @@ type Frame struct {
 // Image is a loaded module by its names.
 type Image struct {
 	Image, Module string
+	Built         time.Time // by its header; zero if it has no date, or one that cannot be
 }
 
 // Place is what an address points at.

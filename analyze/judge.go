@@ -51,6 +51,7 @@ func Judge(f Facts) report.Verdict {
 	j.judgePending()
 	j.name()
 	j.alternatives()
+	j.judgeKnown()
 	j.summarize(r)
 	j.v.NextSteps = nextSteps(j)
 	return j.v

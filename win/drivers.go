@@ -10,6 +10,10 @@ type Driver struct {
 	Owner string // "microsoft", "NVIDIA"
 	What  string // "NTFS file system"
 	Kind  string // filesystem, network, display, …
+
+	// Abused: a list of drivers with known holes, by which malware gets into the kernel,
+	// names it (https://www.loldrivers.io). Other builds of it may be sound.
+	Abused bool
 }
 
 // Microsoft reports that the image is part of Windows.
@@ -34,7 +38,7 @@ func (l Lang) Driver(image string) (Driver, bool) {
 	if !ok {
 		return Driver{}, false
 	}
-	d := Driver{Owner: row[1], What: row[2], Kind: row[4]}
+	d := Driver{Owner: row[1], What: row[2], Kind: row[4], Abused: row[5] == "loldrivers"}
 	if l == Japanese {
 		d.What = row[3]
 	}
