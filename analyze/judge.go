@@ -81,7 +81,7 @@ func (j *judgement) noticed(cause, confidence string) { j.cause, j.sure = cause,
 
 // judgeNoticed applies noticed.
 func (j *judgement) judgeNoticed() {
-	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown) {
+	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown || j.v.Cause == report.CauseMemoryCorruption) {
 		j.v.Cause, j.v.Confidence = j.cause, j.sure
 	}
 }

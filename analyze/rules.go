@@ -20,7 +20,7 @@ var rules = map[uint32]rule{
 	0x1e:  {collect: collect1E, judge: judgeException, class: class1E, happened: happenedException},
 	0x20:  {class: class20},
 	0x3b:  {collect: collect3B, judge: judgeException, class: classException, happened: happenedException},
-	0x4e:  {class: class4E},
+	0x4e:  {judge: judge4E, class: class4E, happened: happened4E},
 	0x50:  {collect: collect50, judge: judge50, class: class50, happened: happened50},
 	0x77:  {judge: judge77, happened: happened77},
 	0x7a:  {judge: judge7A, happened: happened7A},

@@ -42,6 +42,7 @@ func judgeAccess(j *judgement) {
 
 // describeTarget says what kind of address was touched.
 func (j *judgement) describeTarget(addr uint64, p Place, source report.Text) {
+	j.describeFill(addr, source)
 	switch p.Kind {
 	case PlaceNull:
 		if addr == 0 {
