@@ -79,11 +79,21 @@ func (j *judgement) convict(image, module, symbol, confidence string) {
 // is not to blame.
 func (j *judgement) noticed(cause, confidence string) { j.cause, j.sure = cause, confidence }
 
-// judgeNoticed applies noticed.
+// judgeNoticed applies noticed. Whom a scan alone found is no more than a guess, which
+// hardware takes the ground from.
 func (j *judgement) judgeNoticed() {
-	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown || j.v.Cause == report.CauseMemoryCorruption) {
-		j.v.Cause, j.v.Confidence = j.cause, j.sure
+	switch j.v.Cause {
+	case report.CauseDriver, report.CauseUnknown, report.CauseMemoryCorruption:
+	default:
+		return
 	}
+	if j.cause == "" {
+		return
+	}
+	if j.cause == report.CauseHardware && j.bucket == noBucket {
+		j.v.Image, j.v.Module = "", ""
+	}
+	j.v.Cause, j.v.Confidence = j.cause, j.sure
 }
 
 // limit caps the confidence in a culprit: where damage is found long after it was

@@ -15,7 +15,7 @@ func nextSteps(j *judgement) []report.Text {
 	switch {
 	case j.v.Cause == report.CauseRequested:
 		return requestedSteps(j)
-	case j.v.Cause == report.CauseMemoryCorruption && isPoolCode[j.f.Code] || j.f.Code == 0xc1:
+	case j.v.Cause == report.CauseMemoryCorruption && isPoolCode[j.f.Code]:
 		return poolSteps(j)
 	case j.v.Cause == report.CauseStorage && startsFrom[j.f.Code]:
 		return bootSteps()
@@ -48,6 +48,10 @@ const earlyCrash = time.Minute
 var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps,
 	0x9f: powerSteps, 0xef: criticalProcessSteps, 0x101: processorSteps,
+	0xc1: caughtSteps, 0xc4: caughtSteps, 0xc6: caughtSteps, 0xc9: caughtSteps, 0xcc: caughtSteps, 0xcd: caughtSteps,
+	0xd5: caughtSteps, 0xd6: caughtSteps, 0xe6: dmaSteps,
+	0x1a: damagedSteps, 0x4e: damagedSteps, 0xdb: damagedSteps, 0x1c7: damagedSteps,
+	0x109: patchedSteps, 0x3f: mappingSteps, 0xd8: mappingSteps, 0x34: cacheSteps,
 }
 
 // crashTools are drivers that crash Windows because they are told to.

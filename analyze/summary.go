@@ -46,11 +46,14 @@ func (j *judgement) sentence(what report.Text) report.Text {
 	return report.T("Windows stopped: %s. The dump does not show who caused that.", what)
 }
 
+// resetCodes are those by which Windows says that a graphics card did not answer.
+var resetCodes = map[uint32]bool{0x116: true, 0x117: true, 0x141: true}
+
 func (j *judgement) driverSentence(what report.Text) report.Text {
 	v := &j.v
 	context := len(j.f.Frames) > 0 && j.f.Context.Fault && j.f.Frames[0].Image == v.Image
 	switch {
-	case stepsByCode[j.f.Code] != nil && kindOf(v.Image) == "display":
+	case resetCodes[j.f.Code] && kindOf(v.Image) == "display":
 		return report.T("The graphics card that %s drives stopped answering and could not be reset in time.", v.Image)
 	case context && !thirdParty(v.Image):
 		return report.T("Windows stopped in %s: %s. That does not prove that %s is to blame.", v.Image, what, v.Image)
