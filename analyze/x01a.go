@@ -15,6 +15,7 @@ const (
 	corruptPTE790  = 0x41790
 	pageHashBroken = 0x3f   // P3 checksum of the page as read, P4 as written
 	outOfStep      = 0x403  // P3 and P4: two records that must be equal
+	otherPTE       = 0x404  // P2 and P4: the same
 	freePoolPage   = 0x5200 // P2 free block, P3 what it holds, P4 what it must hold
 )
 
@@ -61,14 +62,12 @@ func judge1A(j *judgement) {
 func (j *judgement) judgeFound1A(kind uint64) {
 	p := j.f.Parameters
 	if !j.says(1) {
-		j.evidence(report.Recorded, parameter(1), report.T("The memory manager found its own records damaged (kind 0x%x); it noticed the damage, it did not do it.", kind))
+		j.evidence(report.Recorded, parameter(1), report.T("The memory manager found its own records damaged (kind 0x%x).", kind))
 	}
 	j.noticed(report.CauseMemoryCorruption, report.Low)
-	bit, one := oneBitApart(p[2], p[3])
 	switch {
-	case kind == outOfStep && one:
-		j.evidence(report.Derived, report.T("parameters 3 and 4"), report.T("The two records, 0x%x and 0x%x, differ in exactly one bit, bit %d: faulty or overclocked memory leaves such a difference, software hardly ever does.", p[2], p[3], bit))
-		j.noticed(report.CauseHardware, report.High)
+	case kind == outOfStep && j.recordsApart(p[2], p[3], report.T("parameters 3 and 4")):
+	case kind == otherPTE && j.recordsApart(p[1], p[3], report.T("parameters 2 and 4")):
 	case kind == freePoolPage:
 		j.judgeFreeBlock(p[1], p[2], p[3])
 	case hardwareKinds1A[kind]:
@@ -76,6 +75,16 @@ func (j *judgement) judgeFound1A(kind uint64) {
 	default:
 		j.foundLater()
 	}
+}
+
+// recordsApart: of two records that must be equal, one bit differs.
+func (j *judgement) recordsApart(a, b uint64, source report.Text) bool {
+	bit, one := oneBitApart(a, b)
+	if one {
+		j.evidence(report.Derived, source, report.T("The two records, 0x%x and 0x%x, differ in exactly one bit, bit %d: faulty or overclocked memory leaves such a difference, software hardly ever does.", a, b, bit))
+		j.noticed(report.CauseHardware, report.High)
+	}
+	return one
 }
 
 // foundLater says what detector and culprit are where damage was found.

@@ -15,6 +15,9 @@ func (j *judgement) poolCall(p [4]uint64) {
 		if p[3] != 0 && p[0] == 0x07 {
 			j.evidence(report.Recorded, parameter(4), report.T("The block at 0x%x had been freed before.", p[3]))
 		}
+		if p[0] == 0x07 && p[1]>>32 == 0 && isPrintable(rawTag(p[1])) { // since Windows 10 (published logs)
+			j.evidence(report.Recorded, parameter(2), report.T("Its tag is %s.", tagOf(p[1])))
+		}
 		j.evidence(report.Derived, parameter(1), report.T("The one on the stack freed it the second time; if another driver freed it first, that one is at fault. Special pool tells which."))
 	case 0x08, 0x09:
 		j.evidence(report.Recorded, report.T("parameters 2 and 3"), report.T("It was done at IRQL %d, with %s: paged pool may be used up to IRQL 1, nonpaged pool up to IRQL 2.", p[1], poolType(p[2])))
@@ -35,13 +38,17 @@ func poolType(v uint64) report.Text {
 	return report.T("nonpaged pool")
 }
 
-// tagOf is a pool tag that stands in a parameter; ? for what is none.
+// tagOf is a pool tag that stands in a parameter, as a person reads it.
 func tagOf(v uint64) string {
-	b := []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
+	b := []byte(rawTag(v))
 	for i := range b {
 		if b[i] < ' ' || b[i] > '~' {
 			b[i] = '?'
 		}
 	}
 	return tagWord(string(b))
+}
+
+func rawTag(v uint64) string {
+	return string([]byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
 }
