@@ -27,8 +27,12 @@ func accessCC(f *Facts) string {
 	return "read"
 }
 
-// guardCodes are those of an access past the end of a block.
-var guardCodes = map[uint32]bool{0xcd: true, 0xd6: true}
+// guardCodes are those of an access past the end of a block, specialCodes all that speak
+// of a block in special pool.
+var (
+	guardCodes   = map[uint32]bool{0xcd: true, 0xd6: true}
+	specialCodes = map[uint32]bool{0xc1: true, 0xcd: true, 0xd6: true}
+)
 
 func judgeCC(j *judgement) {
 	p := j.f.Parameters
