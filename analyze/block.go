@@ -63,7 +63,7 @@ func (c *collection) collectBlock() {
 	}
 	va := mem.VA(f.Parameters[n-1])
 	if guardCodes[f.Code] { // the block ends in front of the page that was touched
-		va = va&^(1<<pageShift-1) - 1
+		va = va&^(1<<frameShift-1) - 1
 	}
 	b, err := c.m.PoolBlock(va)
 	special := specialCodes[f.Code] && b.Kept == kernel.KeptSpecial // the stop code bears it out

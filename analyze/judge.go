@@ -40,6 +40,7 @@ func Judge(f Facts) report.Verdict {
 	}
 	j.judgeChanges()
 	j.judgePage()
+	j.judgeRAM()
 	j.judgeBlock()
 	if isHang(&f) && r.judge == nil {
 		j.judgeStuck()

@@ -162,6 +162,12 @@ func TestJudge_Memory(t *testing.T) {
 			damaged, report.Low, "did not do it"},
 		{"0x4E", "a free list", Facts{Code: 0x4e, Parameters: [4]uint64{0x8d, 0x1234}, Frames: byVendor},
 			damaged, report.Low, "memory first"},
+		{"0x4E", "a page with a parity error", Facts{Code: 0x4e, Parameters: [4]uint64{0x99, 0x1234}, Frames: byVendor, RAM: &RAMPage{Number: 0x1234, State: "active", Parity: true}},
+			report.CauseHardware, report.High, "reported an error in that page"},
+		{"0x4E", "a page that its entry leads past", Facts{Code: 0x4e, Parameters: [4]uint64{0x99, 0x1234}, Frames: byVendor, RAM: &RAMPage{Number: 0x1234, State: "active", Address: block, Content: 0x8a00000001235963}},
+			report.CauseHardware, report.High, "one bit (bit 12) is wrong"},
+		{"0x4E", "a page whose entry is another's", Facts{Code: 0x4e, Parameters: [4]uint64{0x99, 0x1234}, Frames: byVendor, RAM: &RAMPage{Number: 0x1234, State: "standby", Content: 0x8a00000009999963}},
+			damaged, report.Low, "down as free to be used again"},
 		{"0x50", "a pointer of text", Facts{Code: 0x50, Build: 19041, Parameters: [4]uint64{0x6465646f636e6f4e, 0, 0x1000}, Frames: atVendor, Context: Context{Fault: true}},
 			byTheStack, report.High, `"Noncoded"`},
 		{"0xD1", "a fill pattern", Facts{Code: 0xd1, Parameters: [4]uint64{0xa3a3a3a3a3a3a3db, 2, 0, 0x1000}, Frames: atVendor, Context: Context{Fault: true}},
@@ -321,6 +327,20 @@ func TestSpelled(t *testing.T) {
 	} {
 		if _, ok := repeated(tt.value, tt.arch); ok != tt.want {
 			t.Errorf("0x%x on %s: repeated %v", tt.value, tt.arch, ok)
+		}
+	}
+}
+
+// TestMappedAt: what a page table entry maps, by its address.
+func TestMappedAt(t *testing.T) {
+	for _, tt := range []struct{ entry, want uint64 }{
+		{0xffffdd7c01895000, 0xfffff80312a00000}, // of the kernel's image, with the tables at index 0x1ba
+		{0xffffdd010bc5d3f8, 0},                  // of a program
+		{0xffffdd6eb7400000, 0},                  // of the tables themselves
+		{0, 0},
+	} {
+		if got := mappedAt(tt.entry); got != tt.want {
+			t.Errorf("0x%x: 0x%x, want 0x%x", tt.entry, got, tt.want)
 		}
 	}
 }

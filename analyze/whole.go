@@ -6,6 +6,7 @@ func (c *collection) collectWhole() {
 	c.collectCode()
 	c.collectBlock()
 	c.collectPage()
+	c.collectRAM()
 	c.collectPending()
 	c.collectStuck()
 }

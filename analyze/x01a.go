@@ -55,6 +55,9 @@ func judge1A(j *judgement) {
 	}
 	if page := j.f.Page; page != nil {
 		j.evidence(report.Recorded, report.T("page tables"), report.T("The entry at 0x%x still holds 0x%x in the dump.", p[1], page.PTE))
+		if page.Physical != 0 {
+			j.evidence(report.Recorded, report.T("page tables"), report.T("It lies in RAM at physical address 0x%x: the same place in several dumps speaks for a memory module.", page.Physical))
+		}
 	}
 }
 

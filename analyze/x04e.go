@@ -10,7 +10,7 @@ const (
 	unlockedTwice = 0x07 // P3 share count
 	freeListState = 0x8d
 	freedLocked   = 0x9a // P4 reference count
-	pageShift     = 12
+	frameShift    = 12
 )
 
 // pageKinds4E are those whose P2 is the page that is wrong.
@@ -22,7 +22,7 @@ func judge4E(j *judgement) {
 		j.evidence(report.Recorded, parameter(1), report.T("The memory manager found its lists of physical pages damaged (kind 0x%x).", p[0]))
 	}
 	if pageKinds4E[p[0]] && p[1] < 1<<52 {
-		j.evidence(report.Recorded, parameter(2), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", p[1], p[1]<<pageShift))
+		j.evidence(report.Recorded, parameter(2), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", p[1], p[1]<<frameShift))
 	}
 	switch p[0] {
 	case unlockedTwice, freedLocked:

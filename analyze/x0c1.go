@@ -43,7 +43,7 @@ func judgeC1(j *judgement) {
 // judgeAround says where the damage lies, seen from the block.
 func (j *judgement) judgeAround(block, damage uint64) {
 	switch {
-	case damage == 0 || damage>>pageShift != block>>pageShift: // not recorded on every version
+	case damage == 0 || damage>>frameShift != block>>frameShift: // not recorded on every version
 		j.evidence(report.Recorded, parameter(1), report.T("The block is at 0x%x: whoever had it wrote outside it.", block))
 	case damage < block:
 		j.evidence(report.Recorded, report.T("parameters 1 and 2"), report.T("The damage is at 0x%x, %d bytes in front of the block at 0x%x: whoever had the block wrote before its start.", damage, block-damage, block))

@@ -50,7 +50,7 @@ func judgeCC(j *judgement) {
 // guardDistance says how far past the end of the page that holds the block an address
 // lies: the block ends there, or less than an alignment in front of it.
 func (j *judgement) guardDistance(addr uint64) {
-	if offset := addr & (1<<pageShift - 1); offset < 1<<pageShift-nearPageEnd {
+	if offset := addr & (1<<frameShift - 1); offset < 1<<frameShift-nearPageEnd {
 		j.evidence(report.Derived, parameter(1), report.T("That is %d bytes behind the end of the page in front, where special pool puts a block by default: the code ran past the end of its block.", offset))
 		return
 	}

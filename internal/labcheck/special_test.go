@@ -73,3 +73,45 @@ func TestSpecialPool(t *testing.T) {
 		}
 	}
 }
+
+// The page of RAM that a stop code is about: what Windows has it down as, and that the
+// page table says the same.
+func TestRAMPage(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		flip  uint64
+		want  string
+		cause string
+	}{
+		{"agrees", 0, "down as in use, for the kernel's address 0x", report.CauseMemoryCorruption},
+		{"one bit", 1 << 21, "one bit (bit 21) is wrong", report.CauseHardware},
+		{"two bits", 3 << 21, "down as in use, for the kernel's address 0x", report.CauseMemoryCorruption},
+	} {
+		b, err := labcheck.New("verifier", lab.Options{Arch: "x64", Build: 26100}, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := b.Crash.System
+		entry, err := s.Space.PTE(s.Module("labflt.sys").Base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := entry.Frame()
+		entry.Set(entry.Get() ^ tt.flip)
+		if err := s.SetBugCheck(0x4e, [4]uint64{0x99, page, 0, 0}, ""); err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.Report("kernel", true)
+		b.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all strings.Builder
+		for _, e := range r.Verdict.Evidence {
+			all.WriteString(e.Trust + " " + e.Fact.String() + "\n")
+		}
+		if r.Verdict.Cause != tt.cause || !strings.Contains(all.String(), tt.want) || !strings.Contains(all.String(), "physical page") {
+			t.Errorf("%s: cause %s, want %s and %q in\n%s", tt.name, r.Verdict.Cause, tt.cause, tt.want, all.String())
+		}
+	}
+}
