@@ -11,7 +11,7 @@ import (
 
 // memoryCodes are the stop codes about memory, pool and driver verifier.
 var memoryCodes = []uint32{
-	0x0a, 0x19, 0x1a, 0x2e, 0x34, 0x3f, 0x4e, 0x50, 0xb8, 0xbe, 0xc1, 0xc2, 0xc4, 0xc5, 0xc6, 0xc7, 0xc9, 0xcc, 0xcd,
+	0x0a, 0x19, 0x1a, 0x2e, 0x34, 0x3f, 0x4e, 0x50, 0xa2, 0xb8, 0xbe, 0xcf, 0xd9, 0xde, 0xf1, 0xf6, 0x127, 0xc1, 0xc2, 0xc4, 0xc5, 0xc6, 0xc7, 0xc9, 0xcc, 0xcd,
 	0xce, 0xd1, 0xd4, 0xd5, 0xd6, 0xd8, 0xda, 0xdb, 0xe6, 0xf7, 0xfc, 0x109, 0x12b, 0x139, 0x13a, 0x1c7,
 }
 
@@ -217,7 +217,7 @@ func TestJudge_Memory(t *testing.T) {
 		{"0xC4", "a sector", Facts{Code: 0xc4, Parameters: [4]uint64{0xa0, block, block, 77}, Frames: byVendor},
 			report.CauseStorage, report.Medium, "sector 77"},
 		{"0xC4", "the firmware", Facts{Code: 0xc4, Parameters: [4]uint64{0xb7, 2, 1, 2}, Frames: byVendor},
-			report.CauseFirmware, report.Medium, "while the machine slept"},
+			report.CauseFirmware, report.Medium, "Update the firmware (BIOS) of the machine"},
 		{"0xC4", "a deadlock", Facts{Code: 0xc4, Parameters: [4]uint64{0x1001, block}, Frames: byVendor},
 			byTheStack, report.Medium, "!deadlock"},
 		{"0xC6", "freed pool", Facts{Code: 0xc6, Parameters: [4]uint64{block, 1}, Frames: byVendor},
@@ -274,6 +274,20 @@ func TestJudge_Memory(t *testing.T) {
 			report.CauseHardware, report.High, "physical address 0x6ca000"},
 		{"0x12B", "a status", Facts{Code: 0x12b, Parameters: [4]uint64{0xffffffffc00002c4, 0x6ca}, Frames: byVendor},
 			report.CauseHardware, report.Medium, "compressed in memory"},
+		{"0x127", "a page", Facts{Code: 0x127, Parameters: [4]uint64{block, 0x6ca}, Frames: byVendor},
+			damaged, report.Low, "filled with zeros"},
+		{"0xA2", "a range", Facts{Code: 0xa2, Parameters: [4]uint64{3, 0x6ca, 5, 0}, Frames: byVendor},
+			report.CauseHardware, report.Medium, "in 5 pages from physical address 0x6ca000"},
+		{"0xD9", "an MDL entered twice", Facts{Code: 0xd9, Parameters: [4]uint64{1, block, block, 5}, Frames: byVendor},
+			byTheStack, report.Medium, "out of order"},
+		{"0xDE", "pool of files", Facts{Code: 0xde, Frames: byVendor},
+			damaged, report.Low, "files written last"},
+		{"0xCF", "a session", Facts{Code: 0xcf, Parameters: [4]uint64{block, 1, 0x1000}, Places: [4]Place{2: inVendor}, Frames: atVendor, Context: Context{Fault: true}},
+			byTheStack, report.High, "by a process that belongs to none"},
+		{"0xF6", "the firmware", Facts{Code: 0xf6, Parameters: [4]uint64{1}, Frames: byVendor},
+			report.CauseFirmware, report.Medium, "Update the firmware (BIOS) of the machine"},
+		{"0xF6", "a PCI driver", Facts{Code: 0xf6, Parameters: [4]uint64{3}, Frames: byVendor},
+			byTheStack, report.Medium, "verifier /reset"},
 		{"0x1C7", "a checksum", Facts{Code: 0x1c7, Parameters: [4]uint64{0, block, 1, 0x6ca}, Frames: byVendor},
 			damaged, report.Low, "physical address 0x6ca000"},
 		{"0x2E", "an access", Facts{Code: 0x2e, Parameters: [4]uint64{block, 0x1000}, Frames: byVendor},

@@ -78,6 +78,12 @@ func judgeC5(j *judgement) {
 	j.victim()
 }
 
+// POOL_CORRUPTION_IN_FILE_AREA (0xDE): the parameters are reserved.
+func judgeDE(j *judgement) {
+	j.evidence(report.Recorded, report.T("stop code"), report.T("The damaged pool holds pages of files on their way to the disk: check the files written last."))
+	j.victim()
+}
+
 // KERNEL_MODE_HEAP_CORRUPTION (0x13A): P1 kind, P2 heap, P3 block.
 func judge13A(j *judgement) {
 	p := j.f.Parameters

@@ -21,6 +21,8 @@ type RAMPage struct {
 var ramParameters = map[uint32]map[uint64]int{
 	0x1a:  {0x1233: 2, 0x61949: 2},
 	0x4e:  {0x02: 2, 0x07: 2, 0x8d: 2, 0x99: 2, 0x9a: 2},
+	0xa2:  {3: 2},
+	0x127: {anyKind: 2},
 	0x12b: {anyKind: 2},
 	0x1c7: {0: 4, 1: 4, 2: 4},
 }

@@ -25,6 +25,8 @@ func nextSteps(j *judgement) []report.Text {
 		steps = machineCheckSteps()
 	case j.v.Cause == report.CauseHardware:
 		steps = memorySteps()
+	case j.v.Cause == report.CauseFirmware:
+		steps = firmwareSteps()
 	case stepsByCode[j.f.Code] != nil:
 		steps = stepsByCode[j.f.Code](j)
 	case j.v.Cause == report.CauseDriver:
@@ -49,8 +51,8 @@ var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps,
 	0x9f: powerSteps, 0xef: criticalProcessSteps, 0x101: processorSteps,
 	0xc1: caughtSteps, 0xc4: caughtSteps, 0xc6: caughtSteps, 0xc9: caughtSteps, 0xcc: caughtSteps, 0xcd: caughtSteps,
-	0xd5: caughtSteps, 0xd6: caughtSteps, 0xe6: dmaSteps,
-	0x1a: damagedSteps, 0x4e: damagedSteps, 0xdb: damagedSteps, 0x1c7: damagedSteps,
+	0xd5: caughtSteps, 0xd6: caughtSteps, 0xf1: caughtSteps, 0xf6: caughtSteps, 0xe6: dmaSteps,
+	0x1a: damagedSteps, 0x4e: damagedSteps, 0xdb: damagedSteps, 0x127: damagedSteps, 0x1c7: damagedSteps,
 	0x109: patchedSteps, 0x3f: mappingSteps, 0xd8: mappingSteps, 0x34: cacheSteps,
 }
 
@@ -176,7 +178,7 @@ func storageSteps() []report.Text {
 // isPoolCode are the stop codes about damaged pool, startsFrom those about the disk
 // that Windows starts from.
 var (
-	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0x13a: true}
+	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0xde: true, 0x13a: true}
 	startsFrom = map[uint32]bool{0x7b: true, 0xed: true}
 )
 

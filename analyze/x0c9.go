@@ -24,6 +24,27 @@ func judgeC9(j *judgement) {
 	}
 }
 
+// The verifiers of SCSI and PCI drivers (0xF1, 0xF6): P1 the rule.
+func judgeF1(j *judgement) {
+	if !j.says(1) {
+		j.evidence(report.Recorded, parameter(1), report.T("Driver verifier caught a driver breaking rule 0x%x while it did it: who is on the stack is who did it.", j.f.Parameters[0]))
+	}
+	switch {
+	case j.f.Code == 0xf6 && j.f.Parameters[0] == bridgeChanged:
+		j.decide(report.CauseFirmware, report.Medium)
+	case j.f.Code == 0xf6 && j.f.Parameters[0] == deviceLate:
+		j.limit(report.Low)
+	default:
+		j.limit(report.Medium)
+	}
+}
+
+// Kinds of 0xF6 that are no driver's.
+const (
+	bridgeChanged = 0x01 // by the firmware
+	deviceLate    = 0x02
+)
+
 func happenedC9(f *Facts) report.Text {
 	return report.T("it handled a request in a way that driver verifier does not allow (0x%x)", f.Parameters[0])
 }

@@ -69,6 +69,17 @@ func (j *judgement) accessBy(n int) {
 	}
 }
 
+// TERMINAL_SERVER_DRIVER_MADE_INCORRECT_MEMORY_REFERENCE (0xCF), laid out as 0xCC: the
+// kernel's memory of a logon was touched by a process that belongs to none.
+func judgeCF(j *judgement) {
+	j.evidence(report.Recorded, report.T("parameters 1 and 2"), report.T("It was an attempt to %s 0x%x, in the kernel's memory of one logon (session), by a process that belongs to none.", accessWord(accessCC(j.f)), j.f.Parameters[0]))
+	j.accessBy(2)
+}
+
+func happenedCF(*Facts) report.Text {
+	return report.T("it used memory of a logon from a process that belongs to none")
+}
+
 func happenedCC(f *Facts) report.Text {
 	if guardCodes[f.Code] {
 		if accessCC(f) == "write" {

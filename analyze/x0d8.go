@@ -59,3 +59,17 @@ func judgeDB(j *judgement) {
 func happenedDB(*Facts) report.Text {
 	return report.T("the entries that map memory into the kernel's address space were found overwritten")
 }
+
+// LOCKED_PAGES_TRACKER_CORRUPTION (0xD9): a driver locked or released the pages of a
+// transfer (MDL) out of order. P1 the kind, P2 or P3 the record.
+func judgeD9(j *judgement) {
+	if !j.says(1) {
+		j.evidence(report.Recorded, parameter(1), report.T("The lists of locked pages contradict each other (kind 0x%x).", j.f.Parameters[0]))
+	}
+	j.limit(report.Medium)
+	j.evidence(report.Derived, report.T("stop code"), report.T("A driver locked, unlocked or used again the pages of a transfer out of order; the one on the stack handles that transfer now."))
+}
+
+func happenedD9(*Facts) report.Text {
+	return report.T("the lists of locked pages were found contradictory")
+}

@@ -62,3 +62,38 @@ func judge1C7(j *judgement) {
 func happened1C7(*Facts) report.Text {
 	return report.T("the store that keeps pages compressed in memory was found damaged")
 }
+
+// PAGE_NOT_ZERO (0x127): a free page that had been filled with zeros held something else.
+// P1 address, P2 physical page. The documentation names hardware, and a privileged
+// component that wrote to a page after giving it back ("Bug Check 0x127",
+// https://learn.microsoft.com/windows-hardware/drivers/debugger/bug-check-0x127---page-not-zero).
+func judge127(j *judgement) {
+	p := j.f.Parameters
+	j.evidence(report.Recorded, parameter(2), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", p[1], p[1]<<frameShift))
+	j.evidence(report.Derived, report.T("stop code"), report.T("The page lay free and filled with zeros: faulty memory changed it, or a device or driver that still wrote to it."))
+	j.noticed(report.CauseMemoryCorruption, report.Low)
+	j.limit(report.Low)
+}
+
+func happened127(*Facts) report.Text {
+	return report.T("a page of memory that should hold zeros did not")
+}
+
+// MEMORY_IMAGE_CORRUPT (0xA2): a checksum of memory taken before the machine slept was
+// another when it woke. P1 the kind; of 3 P2 the first page and P3 their number ("Bug
+// Check 0xA2", https://learn.microsoft.com/windows-hardware/drivers/debugger/bug-check-0xa2--memory-image-corrupt).
+func judgeA2(j *judgement) {
+	p := j.f.Parameters
+	if !j.says(1) {
+		j.evidence(report.Recorded, parameter(1), report.T("Memory changed while the machine slept (kind 0x%x).", p[0]))
+	}
+	if p[0] == 3 {
+		j.evidence(report.Recorded, report.T("parameters 2 and 3"), report.T("It lies in %d pages from physical address 0x%x on.", p[2], p[1]<<frameShift))
+	}
+	j.evidence(report.Derived, report.T("stop code"), report.T("No driver ran then: memory that does not keep its contents, or firmware (BIOS) or a device that wrote to it while the machine slept."))
+	j.decide(report.CauseHardware, report.Medium)
+}
+
+func happenedA2(*Facts) report.Text {
+	return report.T("memory changed while the machine slept")
+}
