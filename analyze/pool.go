@@ -11,8 +11,16 @@ import (
 // stack is the detector, not the culprit, unless the call itself was wrong.
 
 func happenedPool(f *Facts) report.Text {
-	if f.Code == 0xc2 {
+	kind := f.Parameters[0]
+	switch {
+	case f.Code == 0xc2 && (kind == 0x06 || kind == 0x07):
+		return report.T("it freed a block of memory a second time")
+	case f.Code == 0x13a && wrongBlocks[kind]:
+		return report.T("it gave back a block of memory that was not in use, as when a block is freed twice")
+	case f.Code == 0xc2 && !damagedBlocksC2[kind], f.Code == 0x13a && wrongHeapCalls[kind]:
 		return report.T("it used the kernel's memory pool in a way that is not allowed")
+	case f.Code == 0x19 && kind == tailDamaged:
+		return report.T("it wrote past the end of its block of memory")
 	}
 	return report.T("the kernel's memory pool was found damaged")
 }

@@ -18,7 +18,7 @@ func caughtSteps(j *judgement) []report.Text {
 	if !crashTools[strings.ToLower(j.v.Image)] {
 		steps = append(steps, report.T("Send this dump to the maker of %s: it was written at the moment of the mistake, and shows the maker the line of code.", j.v.Image))
 	}
-	return append(steps, verifierSteps()[1])
+	return append(steps, report.T("Driver verifier is on: the machine is slower and stops at every mistake of the drivers it watches. To turn it off: verifier /reset, then restart (from safe mode if Windows does not start)."))
 }
 
 func dmaSteps(j *judgement) []report.Text {
