@@ -156,6 +156,8 @@ func TestJudge_Memory(t *testing.T) {
 			report.CauseHardware, report.Medium, "offset 0x1000"},
 		{"0x1A", "an entry with two bits", Facts{Code: 0x1a, Parameters: [4]uint64{0x41792, block, 3}},
 			damaged, report.Low, "2 bits are set"},
+		{"0x1A", "a reserved bit in the page tables", Facts{Code: 0x1a, Arch: "x64", Parameters: [4]uint64{0x61941, block, 9, block}, Exception: &Exception{}, Frames: byVendor},
+			damaged, report.Low, "a bit set in an entry of the page tables that must be zero"},
 		{"0x4E", "a page unlocked twice", Facts{Code: 0x4e, Parameters: [4]uint64{7, 0x1234, 1}, Frames: byVendor},
 			byTheStack, report.Medium, "physical address 0x1234000"},
 		{"0x4E", "a page table entry", Facts{Code: 0x4e, Parameters: [4]uint64{0x99, 0x1234}, Frames: byVendor},

@@ -16,7 +16,7 @@ var rules = map[uint32]rule{
 	0x0a:  {collect: collectAccess, judge: judgeAccess, class: classAccess, happened: happenedAccess},
 	0xd1:  {collect: collectAccess, judge: judgeAccess, class: classAccess, happened: happenedAccess},
 	0x19:  {judge: judgePoolHeader, class: class19, happened: happenedPool},
-	0x1a:  {judge: judge1A, class: class1A, happened: happened1A},
+	0x1a:  {collect: collect1A, judge: judge1A, class: class1A, happened: happened1A},
 	0x1e:  {collect: collect1E, judge: judgeException, class: class1E, happened: happenedException},
 	0x20:  {class: class20},
 	0x3b:  {collect: collect3B, judge: judgeException, class: classException, happened: happenedException},

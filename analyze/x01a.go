@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/bits"
 
+	"bugcheck/dump"
+	"bugcheck/mem"
 	"bugcheck/report"
 )
 
@@ -17,6 +19,7 @@ const (
 	outOfStep      = 0x403  // P3 and P4: two records that must be equal
 	otherPTE       = 0x404  // P2 and P4: the same
 	freePoolPage   = 0x5200 // P2 free block, P3 what it holds, P4 what it must hold
+	brokenTables   = 0x61941
 )
 
 // callKinds1A are the kinds by which a call of the memory manager was wrong in
@@ -31,6 +34,40 @@ var (
 	}
 	hardwareKinds1A = map[uint64]bool{0x31: true, 0x403: true, 0x5003: true}
 )
+
+// collect1A: of a fault by damaged page tables P2 is the address. A published log has the
+// processor's error code in P3 and the trap frame in P4; the documentation does not say
+// so, and they are taken only where the frame bears them out.
+func collect1A(c *collection) {
+	p := c.facts.Parameters
+	if p[0] != brokenTables || c.m.Arch == dump.X86 {
+		return
+	}
+	t, err := c.m.TrapFrameAt(mem.VA(p[3]))
+	if err != nil || t.FaultAddress != p[1] || t.ErrorCode != p[2] {
+		return
+	}
+	c.startTrap(t, report.T("trap frame (parameter 4)"))
+	pc, _ := t.Registers.PC()
+	c.facts.Exception = &Exception{Code: statusAccessViolation, Address: pc, Access: c.pageFaultAccess(p[2]), Target: &p[1]}
+}
+
+// pageFaultAccess reads the error code of a page fault on x64 (W/R, I/D); "" elsewhere.
+func (c *collection) pageFaultAccess(code uint64) string {
+	switch {
+	case c.m.Arch != dump.X64:
+		return ""
+	case code&0x10 != 0:
+		return "execute"
+	case code&2 != 0:
+		return "write"
+	}
+	return "read"
+}
+
+// reservedBit is set in the processor's error code of a page fault where an entry of the
+// page tables had a bit set that must be zero (Intel SDM volume 3, 4.7: RSVD).
+const reservedBit = 1 << 3
 
 // oneWrongBit is the bit that is set in a value that should be zero, if exactly
 // one is.
@@ -71,6 +108,8 @@ func (j *judgement) judgeFound1A(kind uint64) {
 	switch {
 	case kind == outOfStep && j.recordsApart(p[2], p[3], report.T("parameters 3 and 4")):
 	case kind == otherPTE && j.recordsApart(p[1], p[3], report.T("parameters 2 and 4")):
+	case kind == brokenTables && j.f.Exception != nil && j.f.Arch == "x64" && p[2]&reservedBit != 0:
+		j.evidence(report.Recorded, report.T("parameters 3 and 4"), report.T("The processor found a bit set in an entry of the page tables that must be zero (error code 0x%x): memory that flipped it, or a driver that writes page tables itself.", p[2]))
 	case kind == freePoolPage:
 		j.judgeFreeBlock(p[1], p[2], p[3])
 	case hardwareKinds1A[kind]:

@@ -115,3 +115,50 @@ func TestRAMPage(t *testing.T) {
 		}
 	}
 }
+
+// Of 0x1A with kind 0x61941 parameter 4 is taken for a trap frame where it agrees with
+// parameters 2 and 3, and not elsewhere.
+func TestBrokenPageTables(t *testing.T) {
+	for _, o := range []lab.Options{{Arch: "x64", Build: 26100}, {Arch: "arm64", Build: 26100}} {
+		b, err := labcheck.New("high-irql-kernel", o, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		first, err := b.Report("kernel", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trap, address := uint64(first.Context.Address), b.Crash.System.Parameters[0]
+		code, offset := uint64(0), uint64(0x160) // where KTRAP_FRAME has the error code
+		if o.Arch == "arm64" {
+			offset = 0x94
+		}
+		word, err := b.Crash.System.Word(trap + offset&^7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code = word; offset&4 != 0 {
+			code >>= 32
+		}
+		for _, tt := range []struct {
+			parameters [4]uint64
+			want       string
+		}{
+			{[4]uint64{0x61941, address, code, trap}, report.ContextTrapFrame},
+			{[4]uint64{0x61941, address + 8, code, trap}, report.ContextHeader},
+			{[4]uint64{0x61941, address, code ^ 9, trap}, report.ContextHeader},
+		} {
+			if err := b.Crash.System.SetBugCheck(0x1a, tt.parameters, ""); err != nil {
+				t.Fatal(err)
+			}
+			r, err := b.Report("kernel", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Context.Kind != tt.want || r.Verdict.Cause != report.CauseMemoryCorruption {
+				t.Errorf("%s, %#x: context %s, want %s; cause %s", o.Arch, tt.parameters, r.Context.Kind, tt.want, r.Verdict.Cause)
+			}
+		}
+	}
+}
