@@ -174,6 +174,8 @@ func TestJudge_Memory(t *testing.T) {
 			byTheStack, report.High, `"Noncoded"`},
 		{"0xD1", "a fill pattern", Facts{Code: 0xd1, Parameters: [4]uint64{0xa3a3a3a3a3a3a3db, 2, 0, 0x1000}, Frames: atVendor, Context: Context{Fault: true}},
 			byTheStack, report.High, "the byte 0xa3 over and over"},
+		{"0xA", "interrupts turned off", Facts{Code: 0x0a, Parameters: [4]uint64{0x10, 0xff, 0, 0x1000}, Frames: atVendor, Context: Context{Fault: true}},
+			byTheStack, report.High, "while the processor took no interrupts"},
 		{"0x139", "a function pointer", Facts{Code: 0x139, Parameters: [4]uint64{10}, Frames: atVendor, Context: Context{Fault: true}},
 			byTheStack, report.Medium, "The caller noticed"},
 		{"0x139", "the registry call", Facts{Code: 0x139, Parameters: [4]uint64{9}, Frames: atVendor, Context: Context{Fault: true}},
