@@ -41,6 +41,8 @@ var blockParameters = map[uint32]map[uint64]int{
 	0xd1:  {0: 1},
 	0x50:  {0: 1},
 	0xc1:  {0: 1},
+	0xcd:  {0: 1},
+	0xd6:  {0: 1},
 	0x19:  {0: 2, 5: 4, 6: 4, 7: 4, 8: 4, 9: 4},
 	0xc2:  {0: 2, 6: 3, 7: 4, 9: 4},
 	0xc4:  {0x10: 2, 0x11: 4, 0x12: 4, 0x13: 3, 0x15: 4, 0x16: 3, 0x17: 4, 0x51: 2, 0x52: 2, 0x53: 2, 0x54: 2, 0x59: 2},
@@ -59,8 +61,13 @@ func (c *collection) collectBlock() {
 	if n == 0 || f.Places[n-1].Kind != PlaceSystem {
 		return
 	}
-	b, err := c.m.PoolBlock(mem.VA(f.Parameters[n-1]))
-	if err != nil || b.Guessed && len(kinds) == 1 {
+	va := mem.VA(f.Parameters[n-1])
+	if guardCodes[f.Code] { // the block ends in front of the page that was touched
+		va = va&^(1<<frameShift-1) - 1
+	}
+	b, err := c.m.PoolBlock(va)
+	special := specialCodes[f.Code] && b.Kept == kernel.KeptSpecial // the stop code bears it out
+	if err != nil || b.Guessed && len(kinds) == 1 && !special {
 		return
 	}
 	block := &Block{
@@ -103,6 +110,9 @@ func (j *judgement) judgeBlock() {
 		return
 	}
 	switch {
+	case guardCodes[j.f.Code]:
+		j.evidence(trustOf(b), report.T("pool"), report.T("At the end of the page in front lies a block of special pool (%s).", j.blockWords(b)))
+		j.tagOwners(b.Tag, b.Owners)
 	case b.Damaged:
 		j.judgeOverrun(b)
 	case b.Free:

@@ -47,6 +47,7 @@ type Facts struct {
 	Stuck       *Stuck        // of a crash that was asked for, and of a live dump
 	Hung        *Hung         // stop codes 0x133 and 0x101: the processor that did not get on
 	Page        *Page         // what the page tables hold of the address that was touched
+	RAM         *RAMPage      // page of RAM that the stop code is about
 	Device      string        // stop code 0x7B: that Windows starts from
 	Power       *Power        // stop code 0x9F
 	WHEA        *WHEA         // stop code 0x124

@@ -38,6 +38,7 @@ func Judge(f Facts) report.Verdict {
 	}
 	j.judgeChanges()
 	j.judgePage()
+	j.judgeRAM()
 	j.judgeBlock()
 	if isHang(&f) && (r.judge == nil || waitCodes[f.Code]) {
 		j.judgeStuck()
@@ -86,14 +87,21 @@ func (j *judgement) likely(cause string) {
 	}
 }
 
-// judgeNoticed applies noticed.
+// judgeNoticed applies noticed. Whom a scan alone found is no more than a guess, which
+// hardware, or a cause that is sure, takes the ground from.
 func (j *judgement) judgeNoticed() {
-	if j.cause != "" && (j.v.Cause == report.CauseDriver || j.v.Cause == report.CauseUnknown) {
-		j.v.Cause, j.v.Confidence = j.cause, j.sure
-		if j.bucket == noBucket && j.sure != report.Low { // who only a scan suggests is not named beside it
-			j.v.Image, j.v.Module = "", ""
-		}
+	switch j.v.Cause {
+	case report.CauseDriver, report.CauseUnknown, report.CauseMemoryCorruption:
+	default:
+		return
 	}
+	if j.cause == "" {
+		return
+	}
+	if j.bucket == noBucket && (j.cause == report.CauseHardware || j.sure != report.Low) {
+		j.v.Image, j.v.Module = "", ""
+	}
+	j.v.Cause, j.v.Confidence = j.cause, j.sure
 }
 
 // limit caps the confidence in a culprit: where damage is found long after it was

@@ -12,6 +12,7 @@ type Page struct {
 	State      mem.PageState
 	Level      int    // of the table where the walk ended
 	PTE        uint64 // the entry there
+	Physical   uint64 // of 0x1A: where in RAM the entry lies; zero: not known
 	Writable   bool
 	Executable bool
 }
@@ -20,15 +21,21 @@ type Page struct {
 // 0x1A it is the page table entry itself, parameter 2.
 var pageCodes = map[uint32]bool{0x0a: true, 0x50: true, 0xbe: true, 0xd1: true, 0xfc: true}
 
+// entryKinds1A are the kinds of 0x1A whose parameter 2 is a page table entry.
+var entryKinds1A = map[uint64]bool{0x404: true, 0x411: true, corruptPTE: true}
+
 // collectPage walks the kernel's own page tables for the address that was touched.
 func (c *collection) collectPage() {
 	f := &c.facts
 	if !f.Whole {
 		return
 	}
-	if f.Code == 0x1a && (f.Parameters[0] == corruptPTE || f.Parameters[0] == corruptPTE790) {
+	if f.Code == 0x1a && entryKinds1A[f.Parameters[0]] {
 		if v, err := mem.ReadU64(c.m.Memory, mem.VA(f.Parameters[1])); err == nil { // the tables show as memory
 			f.Page = &Page{PTE: v, Level: 1}
+			if pa, err := c.m.Space(c.m.Header.DirectoryTable).Translate(mem.VA(f.Parameters[1])); err == nil {
+				f.Page.Physical = uint64(pa)
+			}
 		}
 		return
 	}

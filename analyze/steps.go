@@ -15,7 +15,7 @@ func nextSteps(j *judgement) []report.Text {
 	switch {
 	case j.v.Cause == report.CauseRequested:
 		return requestedSteps(j)
-	case j.v.Cause == report.CauseMemoryCorruption && isPoolCode[j.f.Code] || j.f.Code == 0xc1:
+	case j.v.Cause == report.CauseMemoryCorruption && isPoolCode[j.f.Code]:
 		return poolSteps(j)
 	case j.v.Cause == report.CauseStorage && startsFrom[j.f.Code]:
 		return bootSteps()
@@ -60,6 +60,10 @@ var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x9f: powerSteps, 0xef: criticalProcessSteps, 0xf4: criticalProcessSteps, 0x101: processorSteps, 0x1ca: processorSteps,
 	0x10d: frameworkSteps, 0x133: longDPCSteps, 0x14f: lightSleepSteps, 0xa0: powerSteps, 0x1d5: lateDriverSteps, 0xca: lateDriverSteps,
 	0x1cc: lockSteps, 0x1a1: lockSteps,
+	0xc1: caughtSteps, 0xc4: caughtSteps, 0xc6: caughtSteps, 0xc9: caughtSteps, 0xcc: caughtSteps, 0xcd: caughtSteps,
+	0xd5: caughtSteps, 0xd6: caughtSteps, 0xf1: caughtSteps, 0xf6: caughtSteps, 0xe6: dmaSteps,
+	0x1a: damagedSteps, 0x4e: damagedSteps, 0xdb: damagedSteps, 0x127: damagedSteps, 0x1c7: damagedSteps,
+	0x109: patchedSteps, 0x3f: mappingSteps, 0xd8: mappingSteps, 0x34: cacheSteps,
 }
 
 // crashTools are drivers that crash Windows because they are told to.
@@ -186,7 +190,7 @@ func storageSteps() []report.Text {
 // isPoolCode are the stop codes about damaged pool, startsFrom those about the disk
 // that Windows starts from.
 var (
-	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0x13a: true}
+	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0xde: true, 0x13a: true}
 	startsFrom = map[uint32]bool{0x7b: true, 0xed: true}
 )
 

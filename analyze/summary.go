@@ -42,7 +42,7 @@ func (j *judgement) sentence(what report.Text) report.Text {
 	}
 	switch {
 	case v.Cause == report.CauseMemoryCorruption && thirdParty(v.Image) && len(v.Alternatives) == 0:
-		return report.T("Windows stopped: %s. The first suspect is %s, but the dump does not prove it.", what, v.Image)
+		return report.T("Windows stopped: %s. It was found while %s was at work; who did it, the dump does not show.", what, v.Image)
 	case v.Module == "nt" && len(v.Alternatives) > 0:
 		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
 	case v.Module == "nt":

@@ -9,6 +9,7 @@ func (c *collection) collectWhole() {
 	c.collectOneBits()
 	c.collectBlock()
 	c.collectPage()
+	c.collectRAM()
 	c.collectPending()
 	c.collectStuck()
 }

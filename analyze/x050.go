@@ -34,6 +34,9 @@ func judge50(j *judgement) {
 	kind := access50(j.f)
 	j.evidence(report.Recorded, report.T("parameters 1 and 2"), report.T("It was an attempt to %s 0x%x, where no memory is (or none that may be used so).", accessWord(kind), p[0]))
 	j.describeTarget(p[0], j.f.Places[0], parameter(1))
+	if j.f.Build >= firstBitsBuild { // before, it was reserved
+		j.says(4)
+	}
 	if p[2] == p[0] && kind == "execute" {
 		j.evidence(report.Recorded, parameter(3), report.T("The processor was to run that address itself: a call or return went through a bad pointer, so look at its caller on the stack, not at the address."))
 		j.nearestCaller()

@@ -40,12 +40,17 @@ func judgeAccess(j *judgement) {
 		j.evidence(report.Recorded, parameter(4), report.T("The instruction at 0x%x lies where %s was before it was unloaded: code ran in a driver that was gone.", p[3], where.Image))
 		j.convict(where.Image, where.Module, "", report.High)
 	}
-	j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("It was an attempt to %s 0x%x at IRQL %d; at IRQL 2 and above, memory that is not resident cannot be brought in.", accessWord(accessBits(p[2])), p[0], p[1]))
+	if p[1] == 0xff { // how Windows records it; no processor has such a level
+		j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("It was an attempt to %s 0x%x while the processor took no interrupts (recorded as IRQL 255); memory that is not resident cannot be brought in then.", accessWord(accessBits(p[2])), p[0]))
+	} else {
+		j.evidence(report.Recorded, report.T("parameters 1 to 3"), report.T("It was an attempt to %s 0x%x at IRQL %d; at IRQL 2 and above, memory that is not resident cannot be brought in.", accessWord(accessBits(p[2])), p[0], p[1]))
+	}
 	j.describeTarget(p[0], j.f.Places[0], parameter(1))
 }
 
 // describeTarget says what kind of address was touched.
 func (j *judgement) describeTarget(addr uint64, p Place, source report.Text) {
+	j.describeFill(addr, source)
 	switch p.Kind {
 	case PlaceNull:
 		if follows(j.f) == followsNo { // no pointer of its instruction is null

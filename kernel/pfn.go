@@ -11,7 +11,7 @@ import (
 // MMPFN, 64-bit (dt nt!_MMPFN, _MMPFNENTRY1, _MMPFNENTRY3, _MIPFNBLINK: the same from
 // 17763 to 26100 as far as it is decoded).
 const (
-	pfnSize       = 0x30
+	pfnSize       = PFNSize
 	pfnPTE        = 0x8
 	pfnOriginal   = 0x10
 	pfnShare      = 0x18 // ShareCount, 62 bits; of a page in a list the page before it
@@ -19,6 +19,9 @@ const (
 	pfnState      = 0x22 // PageLocation, WriteInProgress, Modified, ReadInProgress
 	pfnFlags      = 0x23 // Priority, …, InPageError, …, ParityError
 )
+
+// PFNSize is the size of an entry of the page frame database, bytes.
+const PFNSize = 0x30
 
 // PFN is an entry of the page frame database: what a page of RAM is used for.
 type PFN struct {

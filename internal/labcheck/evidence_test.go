@@ -21,7 +21,7 @@ func TestEvidence_WholeMemory(t *testing.T) {
 		{"hang-dpc", []string{"recorded The deferred procedure (DPC) that the processor ran is myfault!HangDpcRoutine+0x0."}},
 		{"power-irp", []string{"recorded The drivers of the device, the top one first: labusb.sys, USBXHCI.SYS."}},
 		{"boot-device", []string{`recorded Windows was to start from \Device\HarddiskVolume3.`}},
-		{"page-table-bit", []string{"still holds 0x40000000 in the dump."}},
+		{"page-table-bit", []string{"still holds 0x40000000 in the dump.", "It lies in RAM at physical address 0x"}},
 		{"high-irql-kernel", []string{"[page tables]"}},
 		{"code-overwrite", []string{"recorded The code at nt!NtReadFile+0x0 differs from its image in 1 byte: "}},
 	} {
