@@ -28,6 +28,7 @@ type analyzeFlags struct {
 	symbolFlags
 	format string
 	all    bool
+	rules  string
 }
 
 func analyzeCommand() *cobra.Command {
@@ -45,7 +46,10 @@ name and identity; nothing of the dump is sent. --offline asks no server.
 
 Dumps inside .zip, .7z, .gz, .zst and .xz files are opened in place; - reads
 standard input; of a folder all dumps in and below it are taken. Several dumps
-get one line each and a summary by failure bucket.`,
+get one line each and a summary by failure bucket.
+
+--rules FILE adds what you know to what the dump says: known issues and owners by
+rules of your own (see 'bugcheck rules').`,
 		Example: `  bugcheck analyze 112326-8250-01.dmp
   bugcheck analyze --lang ja MEMORY.DMP
   bugcheck analyze --format json dump.zip | jq .verdict
@@ -53,6 +57,7 @@ get one line each and a summary by failure bucket.`,
   bugcheck analyze C:\Windows\Minidump
   bugcheck analyze --symbols 'srv*D:\symbols*https://symbols.example.com' 112326.dmp
   bugcheck analyze --offline --symbols pack.zip 112326.dmp
+  bugcheck analyze --rules rules.yaml MEMORY.DMP
   ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runAnalyze(cmd, args, &flags) },
@@ -61,6 +66,7 @@ get one line each and a summary by failure bucket.`,
 	flags.symbolFlags.register(cmd)
 	cmd.Flags().StringVar(&flags.format, "format", "text", "output: "+strings.Join(formats, ", "))
 	cmd.Flags().BoolVar(&flags.all, "all", false, "show every frame and driver")
+	cmd.Flags().StringVar(&flags.rules, "rules", "", "known issues and owners by the rules in `FILE`")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -72,6 +78,10 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 	}
 	if !slices.Contains(formats, flags.format) {
 		return fmt.Errorf("--format %q: the formats are %s", flags.format, strings.Join(formats, ", "))
+	}
+	known, err := readRules(cmd, flags.rules)
+	if err != nil {
+		return err
 	}
 	files, several, err := expand(args)
 	if err != nil {
@@ -92,7 +102,7 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 		return err
 	}
 	b := batch{
-		finder: finder, bars: bars,
+		rules: known, finder: finder, bars: bars,
 		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
 		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(), terminal: flags.file == "" && term.IsTerminal(int(os.Stdout.Fd())),
 	}
@@ -169,7 +179,9 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 			yield(outcome{name: f.Name, err: err})
 			return
 		}
-		yield(outcome{name: f.Name, report: analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)})
+		r := analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)
+		b.rules.Apply(r, b.opts.Lang)
+		yield(outcome{name: f.Name, report: r})
 	})
 	if err != nil {
 		yield(outcome{name: name, err: err})

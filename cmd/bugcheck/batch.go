@@ -11,6 +11,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"bugcheck/internal/rules"
 	"bugcheck/render"
 	"bugcheck/symbols"
 )
@@ -23,6 +24,7 @@ type batch struct {
 	errs     io.Writer
 	stdin    io.Reader
 	finder   *symbols.Finder
+	rules    *rules.Set // of the user
 	bars     *downloads
 	format   string
 	opts     render.Options

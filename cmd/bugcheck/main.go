@@ -81,7 +81,7 @@ driver (or memory, disk, firmware) made Windows stop, with the evidence.`,
 		Version:       version,
 	}
 	cmd.SetVersionTemplate("bugcheck {{.Version}}\n")
-	cmd.AddCommand(analyzeCommand(), explainCommand(), infoCommand(), symbolsCommand(), topCommand(), shrinkCommand(), labCommand(), demoCommand(), versionCommand())
+	cmd.AddCommand(analyzeCommand(), explainCommand(), infoCommand(), symbolsCommand(), topCommand(), shrinkCommand(), rulesCommand(), labCommand(), demoCommand(), versionCommand())
 	return cmd
 }
 
