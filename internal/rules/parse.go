@@ -268,13 +268,30 @@ func (p *parser) position(n *yaml.Node, source string, line, column int) (int, i
 	if n.Style&yaml.LiteralStyle != 0 {
 		at++
 	}
-	if at <= len(p.lines) {
-		shown := strings.TrimRight(sourceLines[line-1], " \r")
-		if begin := strings.Index(p.lines[at-1], shown); begin >= 0 && shown != "" {
-			return at, utf8.RuneCountInString(p.lines[at-1][:begin]) + column + 1
-		}
+	shown := strings.TrimRight(sourceLines[line-1], " \r")
+	if at > len(p.lines) || shown == "" {
+		return n.Line, n.Column
 	}
-	return n.Line, n.Column
+	before, after := "", p.lines[at-1]
+	if at == n.Line {
+		before, after = splitAt(after, n.Column-1)
+	}
+	begin := strings.Index(after, shown)
+	if begin < 0 {
+		return n.Line, n.Column
+	}
+	return at, utf8.RuneCountInString(before+after[:begin]) + column + 1
+}
+
+// splitAt parts a text behind n characters.
+func splitAt(s string, n int) (before, after string) {
+	for i := range s {
+		if n <= 0 {
+			return s[:i], s[i:]
+		}
+		n--
+	}
+	return s, ""
 }
 
 // errAlias is what p.value says of a YAML alias.

@@ -65,6 +65,9 @@ func (s *Set) Len() int { return len(s.rules) }
 // Apply adds to a report what the rules that match say, in the order of the file.
 // A rule that fails adds a note and nothing else.
 func (s *Set) Apply(r *report.Report, lang win.Lang) {
+	if len(s.rules) == 0 {
+		return // making a view costs more than a millisecond
+	}
 	v, err := viewOf(r)
 	if err != nil {
 		r.Notes = append(r.Notes, note("user rules", "no rule was tried on this report: %s", win.Clean(err.Error())))

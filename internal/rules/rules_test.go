@@ -207,6 +207,7 @@ func TestParse_Problems(t *testing.T) {
 		{"condition: cut off", strings.Replace(oneRule, ` == "0xd1"`, " ==", 1), "f:3:27: Syntax error: mismatched input '<EOF>'"},
 		{"condition: in a block", "rules:\n- name: x\n  owner: y\n  when: |\n    irql > 1 &&\n      irqll < 3\n", "f:6:7: undeclared reference to 'irqll'"},
 		{"condition: quoted", "rules: [{name: x, owner: y, when: 'irqll > 1'}]", "f:1:36: undeclared reference to 'irqll'"},
+		{"condition: twice on the line", "rules: [{name: 日本 true +, owner: y, when: 'true +'}]", "f:1:50: Syntax error"},
 		{"condition: folded", "rules:\n- name: x\n  owner: y\n  when: >-\n    irql > 1\n    && irqll < 3\n", "f:4:9: undeclared reference to 'irqll'"},
 		{"condition: a list", "rules: [{name: x, owner: y, when: [1]}]", "f:1:35: a condition is missing here"},
 		{"condition: nested", "rules: [{name: x, owner: y, when: '" + strings.Repeat("(", 300) + "true" + strings.Repeat(")", 300) + "'}]", "f:1:"},
@@ -293,6 +294,24 @@ func TestExamples(t *testing.T) {
 	}
 	if s.Len() < 5 {
 		t.Errorf("%d rules", s.Len())
+	}
+}
+
+// TestExamples_OfTheDocs: what docs/rules.md shows is a rule file.
+func TestExamples_OfTheDocs(t *testing.T) {
+	b, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "```yaml\n")
+	block, _, _ := strings.Cut(rest, "```")
+	s, err := Parse("rules.md", []byte(block))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := s.Test("rules.md")
+	if len(list) != 1 || list[0].Examples != 2 || len(list[0].Failures) > 0 {
+		t.Errorf("got %+v", list)
 	}
 }
 
