@@ -72,7 +72,7 @@ func rulesFieldsCommand() *cobra.Command {
 func rulesTestCommand() *cobra.Command {
 	var flags symbolFlags
 	cmd := &cobra.Command{
-		Use:   "test FILE [DUMP|REPORT.json]…",
+		Use:   "test FILE [DUMP|FOLDER|REPORT.json]…",
 		Short: "Try every rule of a file on its own examples",
 		Long: `Test reads a rule file and tries every rule on the examples that stand in it
 (tests: match, no_match), one line a rule. Of dumps, and of reports that 'analyze
@@ -170,6 +170,10 @@ func (t *ruleTest) examples(file string) {
 
 // files says which rules match dumps and reports.
 func (t *ruleTest) files(cmd *cobra.Command, names []string, flags *symbolFlags) error {
+	names, _, err := expand(names)
+	if err != nil {
+		return err
+	}
 	finder, err := flags.finder(nil)
 	if err != nil {
 		return err
