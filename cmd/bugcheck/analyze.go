@@ -179,9 +179,7 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 			yield(outcome{name: f.Name, err: err})
 			return
 		}
-		r := analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)
-		b.rules.Apply(r, b.opts.Lang)
-		yield(outcome{name: f.Name, report: r})
+		yield(outcome{name: f.Name, report: analyze.Report(kernel.OpenWith(ctx, d, b.finder), filepath.Base(f.Name), version)})
 	})
 	if err != nil {
 		yield(outcome{name: name, err: err})

@@ -136,6 +136,7 @@ func (b *batch) one(o outcome) error {
 		_, err := fmt.Fprintf(b.errs, "bugcheck: %s: %v\n", render.Printable(o.name), render.Printable(o.err.Error()))
 		return err
 	}
+	b.rules.Apply(o.report, b.opts.Lang)
 	if o.report.Dump.Truncated {
 		fmt.Fprintf(b.errs, "bugcheck: %s: the dump is cut off; what is left of it was analysed\n", render.Printable(o.name))
 	}

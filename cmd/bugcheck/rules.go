@@ -88,11 +88,11 @@ as its examples say, or cannot be evaluated.`,
 	return cmd
 }
 
-// readRules reads a rule file; an empty name is no rules. What is wrong with it is
+// readRules reads a rule file; an empty name is none. What is wrong with it is
 // printed, one line each.
 func readRules(cmd *cobra.Command, name string) (*rules.Set, error) {
 	if name == "" {
-		return &rules.Set{}, nil
+		return nil, nil
 	}
 	b, err := readLimited(name, rules.MaxFile)
 	if err != nil {
@@ -179,7 +179,7 @@ func (t *ruleTest) files(cmd *cobra.Command, names []string, flags *symbolFlags)
 		return err
 	}
 	defer finder.Close()
-	b := batch{finder: finder, stdin: cmd.InOrStdin(), opts: render.Options{Lang: win.English}, rules: &rules.Set{}}
+	b := batch{finder: finder, stdin: cmd.InOrStdin(), opts: render.Options{Lang: win.English}}
 	for _, name := range names {
 		if strings.EqualFold(filepath.Ext(name), ".json") {
 			t.reportFile(name)

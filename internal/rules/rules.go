@@ -27,7 +27,8 @@ import (
 	"bugcheck/win"
 )
 
-// Set is a rule file that was understood. It is safe for concurrent use.
+// Set is a rule file that was understood; nil is no rules. It is safe for
+// concurrent use.
 type Set struct{ rules []*rule }
 
 // rule is one entry of the file.
@@ -65,7 +66,7 @@ func (s *Set) Len() int { return len(s.rules) }
 // Apply adds to a report what the rules that match say, in the order of the file.
 // A rule that fails adds a note and nothing else.
 func (s *Set) Apply(r *report.Report, lang win.Lang) {
-	if len(s.rules) == 0 {
+	if s == nil || len(s.rules) == 0 {
 		return // making a view costs more than a millisecond
 	}
 	v, err := viewOf(r)
