@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,6 +267,25 @@ func TestSet_Match(t *testing.T) {
 			t.Errorf("%s: matches %q, %v", odd, names, err)
 		}
 	}
+}
+
+// TestSet_Concurrent: one set serves several reports at a time.
+func TestSet_Concurrent(t *testing.T) {
+	s, err := Parse("f", []byte(oneRule))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				if names, _, err := s.Match([]byte(testReport)); err != nil || len(names) != 1 {
+					t.Errorf("got %q, %v", names, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestExamples: every rule that we ship does as its own examples say, and has some
