@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"regexp"
@@ -89,8 +90,9 @@ func (p *parser) document(b []byte) *yaml.Node {
 		p.failAt(1, 1, "a rule file has at most %d bytes; this has %d", MaxFile, len(b))
 		return nil
 	}
-	var doc yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(b)).Decode(&doc); err != nil {
+	var doc, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(&doc); err != nil {
 		m := yamlLine.FindStringSubmatch(err.Error())
 		line, _ := strconv.Atoi(m[1])
 		if text := strings.TrimPrefix(err.Error(), m[0]); text != "EOF" {
@@ -102,6 +104,10 @@ func (p *parser) document(b []byte) *yaml.Node {
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
 		p.failAt(1, 1, "rules begin with the line \"rules:\"")
+		return nil
+	}
+	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
+		p.failAt(more.Line, more.Column, "a rule file is one document: what stands behind --- is not read")
 		return nil
 	}
 	return doc.Content[0]
