@@ -16,7 +16,6 @@ import (
 	"bugcheck/dump"
 	"bugcheck/internal/corpus"
 	"bugcheck/kernel"
-	"bugcheck/lab"
 	"bugcheck/mem"
 )
 
@@ -124,23 +123,6 @@ func BenchmarkReport(b *testing.B) {
 			b.Fatal(err)
 		}
 		analyze.Report(kernel.Open(f), "triage_x64.dmp", "bench")
-	}
-}
-
-// BenchmarkJudge is the verdict alone, from facts.
-func BenchmarkJudge(b *testing.B) {
-	data, err := lab.HighIRQLKernel(lab.Windows17763).Bytes()
-	if err != nil {
-		b.Fatal(err)
-	}
-	f, err := dump.Open(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		b.Fatal(err)
-	}
-	facts := analyze.Collect(kernel.Open(f))
-	b.ReportAllocs()
-	for b.Loop() {
-		analyze.Judge(facts)
 	}
 }
 

@@ -63,6 +63,9 @@ func (l *Lines) Add(w io.Writer, r *report.Report, opts Options) error {
 	if r.Dump.Truncated {
 		who = p.say("%s, dump cut off", who)
 	}
+	if len(r.KnownIssues) > 0 {
+		who = p.say("%s, known issue: %s", who, r.KnownIssues[0].Name)
+	}
 	p.line(fmt.Sprintf("%s %s %s %s", pad(shorten(Printable(r.Dump.File), fileColumns), fileColumns), pad(day, 10), pad(code, 10), who))
 	_, err := io.WriteString(w, p.String())
 	return err

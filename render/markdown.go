@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"bugcheck/report"
@@ -15,6 +16,7 @@ func Markdown(w io.Writer, r *report.Report, opts Options) error {
 	p := &page{r: r, opts: opts, tr: translator(opts.Lang)}
 	p.line("# " + md(p.text(r.Verdict.Summary)))
 	p.markdownOverview()
+	p.markdownKnownIssues()
 	p.markdownEvidence()
 	p.markdownSteps()
 	p.markdownEvents()
@@ -59,6 +61,7 @@ func (p *page) markdownOverview() {
 	p.mdRow("Where", md(p.where()))
 	p.mdRow("System", md(p.system()))
 	p.mdRow("Machine", md(p.machine()))
+	p.mdRow("Owner", md(strings.Join(p.r.Verdict.Owners, p.say(", "))))
 	if p.r.Verdict.Bucket != "" {
 		p.mdRow("Bucket", code(p.r.Verdict.Bucket)+"<br>"+code(p.r.Verdict.BucketHash))
 	}
@@ -86,6 +89,34 @@ func (p *page) mdHeading(s string) {
 	p.line("")
 	p.line("## " + md(s))
 	p.line("")
+}
+
+func (p *page) markdownKnownIssues() {
+	if len(p.r.KnownIssues) == 0 {
+		return
+	}
+	p.mdHeading(p.say("Known issues, by your rules"))
+	for _, k := range p.r.KnownIssues {
+		line := "- " + md(p.say("%s (rule %s)", k.Name, k.Rule))
+		if k.Advice != "" {
+			line += "<br>" + md(k.Advice)
+		}
+		if k.Link != "" {
+			line += "<br>" + mdLink(k.Link)
+		}
+		p.line(line)
+	}
+}
+
+// plainLink is an address that cannot end an autolink early or hide another.
+var plainLink = regexp.MustCompile(`^https?://[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]+$`)
+
+// mdLink writes the address of a page as a link, and anything else as code.
+func mdLink(s string) string {
+	if plainLink.MatchString(s) {
+		return "<" + s + ">"
+	}
+	return code(s)
 }
 
 func (p *page) markdownEvidence() {

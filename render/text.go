@@ -27,6 +27,7 @@ func Text(w io.Writer, r *report.Report, opts Options) error {
 	p := &page{r: r, opts: opts, tr: translator(opts.Lang)}
 	p.summary()
 	p.overview()
+	p.knownIssues()
 	p.evidence()
 	p.steps()
 	p.eventLog()
@@ -115,6 +116,7 @@ func (p *page) overview() {
 	if r.Dump.Source == report.SourceLog {
 		p.row("Dump", p.say("none: this is the text of a debugger (see the notes)"))
 	}
+	p.row("Owner", strings.Join(r.Verdict.Owners, p.say(", ")))
 	if r.Dump.Truncated {
 		p.row("Dump", p.say("cut off: parts of it are missing (see the notes)"))
 	}
@@ -266,6 +268,23 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
+}
+
+// knownIssues writes what the user's own rules say, before our reasons: who wrote
+// them knows the machine.
+func (p *page) knownIssues() {
+	if len(p.r.KnownIssues) == 0 {
+		return
+	}
+	p.heading(p.say("Known issues, by your rules"))
+	for _, k := range p.r.KnownIssues {
+		p.block("  ", "", p.say("%s (rule %s)", k.Name, k.Rule))
+		for _, more := range []string{k.Advice, k.Link} {
+			if more != "" {
+				p.block("    ", "", more)
+			}
+		}
+	}
 }
 
 func (p *page) evidence() {

@@ -241,7 +241,11 @@ func windbgBlame(b *strings.Builder, r *report.Report) {
 		field(b, "OSNAME", s.Name)
 	}
 	field(b, "FAILURE_ID_HASH", v.BucketHash)
-	field(b, "Followup", "     MachineOwner")
+	owner := "MachineOwner"
+	if len(v.Owners) > 0 {
+		owner = strings.Join(v.Owners, ", ")
+	}
+	field(b, "Followup", "     "+owner)
 }
 
 // windbgSymbol is module!symbol of the blamed code, module+offset without

@@ -35,6 +35,7 @@ type Report struct {
 	Annotations []Annotation     `json:"annotations,omitempty"` // what a program told its crash reporter
 	Symbols     *Symbols         `json:"symbols,omitempty"`
 	Notes       []Note           `json:"notes,omitempty"`
+	KnownIssues []KnownIssue     `json:"known_issues,omitempty"` // what the user's rules add
 }
 
 // Tool names the program that made the report.
@@ -194,6 +195,7 @@ type Verdict struct {
 	Evidence     []Evidence    `json:"evidence,omitempty"`
 	Alternatives []Alternative `json:"alternatives,omitempty"`
 	NextSteps    []Text        `json:"next_steps,omitempty"`
+	Owners       []string      `json:"owners,omitempty"` // who looks after it, by the user's rules
 }
 
 // The words of Verdict.Cause.
@@ -291,4 +293,13 @@ type Symbols struct {
 type Note struct {
 	Where string `json:"where"`
 	Text  Text   `json:"text"`
+}
+
+// KnownIssue is a problem that one of the user's own rules recognised. Its words
+// are the user's, in the language of the report.
+type KnownIssue struct {
+	Name   string `json:"name"`
+	Link   string `json:"link,omitempty"`
+	Advice string `json:"advice,omitempty"`
+	Rule   string `json:"rule"` // which rule says so
 }

@@ -46,12 +46,29 @@ func TestJSON_Contract(t *testing.T) {
 		}
 	}
 	var back Report
-	back.Registers = nil
-	if err := json.Unmarshal([]byte(strings.Replace(string(b), `"registers":{"rip":"0xfffff8048b58334c","rsp":"0x0"},`, "", 1)), &back); err != nil {
+	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatal(err)
+	}
+	if len(back.Registers) != 2 || back.Registers[0] != r.Registers[0] || back.Registers[1] != r.Registers[1] {
+		t.Errorf("registers read back: %v, want %v", back.Registers, r.Registers)
 	}
 	if back.Verdict.Summary.String() != "1" || *back.Exception.Target != 0x29 || back.Bugcheck.Code != 0x1000007e {
 		t.Errorf("read back: %+v", back)
+	}
+}
+
+func TestRegisters_UnmarshalJSON(t *testing.T) {
+	for _, bad := range []string{`[]`, `3`, `{"rip": 3}`, `{"rip": "0xzz"}`, `{"rip": null, "rsp": "0x"}`, `{"rip"`} {
+		var r Registers
+		if err := json.Unmarshal([]byte(bad), &r); err == nil {
+			t.Errorf("%s was read as %v", bad, r)
+		}
+	}
+	var r Registers
+	for _, none := range []string{`null`, `{}`, `{"rip": null}`} {
+		if err := json.Unmarshal([]byte(none), &r); err != nil || len(r) != 0 {
+			t.Errorf("%s: got %v, %v", none, r, err)
+		}
 	}
 }
 

@@ -90,6 +90,34 @@ func (r Registers) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// UnmarshalJSON reads what MarshalJSON writes, in its order.
+func (r *Registers) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	switch open, err := d.Token(); {
+	case err != nil:
+		return err
+	case open == nil:
+		return nil // null: not known
+	case open != json.Delim('{'):
+		return fmt.Errorf("registers: an object is wanted, not %v", open)
+	}
+	*r = nil
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value *Hex
+		if err := d.Decode(&value); err != nil {
+			return fmt.Errorf("register %v: %w", name, err)
+		}
+		if value != nil { // null: not known, which is not zero
+			*r = append(*r, Register{Name: fmt.Sprint(name), Value: uint64(*value)})
+		}
+	}
+	return nil
+}
+
 // Text is a sentence for people: an English format and its arguments. The
 // format is also the key under which a translation is found, so that a report
 // can be rendered in another language long after it was made.

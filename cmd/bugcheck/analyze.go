@@ -31,6 +31,7 @@ type analyzeFlags struct {
 	format    string
 	events    []string
 	reference string
+	rules     string
 	all       bool
 }
 
@@ -52,7 +53,10 @@ standard input; of a folder all dumps in and below it are taken. Several dumps
 get one line each and a summary by failure bucket.
 
 Where no dump is left but the text that WinDbg's !analyze -v printed, give it
-that: it judges by what the text says, and puts WinDbg's own answer beside.`,
+that: it judges by what the text says, and puts WinDbg's own answer beside.
+
+--rules FILE adds what you know to what the dump says: known issues and owners by
+rules of your own (see 'bugcheck rules').`,
 		Example: `  bugcheck analyze 112326-8250-01.dmp
   bugcheck analyze --lang ja MEMORY.DMP
   bugcheck analyze --format json dump.zip | jq .verdict
@@ -63,6 +67,7 @@ that: it judges by what the text says, and puts WinDbg's own answer beside.`,
   bugcheck analyze --symbols 'srv*D:\symbols*https://symbols.example.com' 112326.dmp
   bugcheck analyze --offline --symbols pack.zip 112326.dmp
   bugcheck analyze --reference GOOD.DMP MEMORY.DMP
+  bugcheck analyze --rules rules.yaml MEMORY.DMP
   ssh server cat /dumps/MEMORY.DMP | bugcheck analyze -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runAnalyze(cmd, args, &flags) },
@@ -73,6 +78,7 @@ that: it judges by what the text says, and puts WinDbg's own answer beside.`,
 	cmd.Flags().BoolVar(&flags.all, "all", false, "show every frame and driver")
 	cmd.Flags().StringSliceVar(&flags.events, "events", nil, "event logs (.evtx) of the machine: adds what led to the crash, and what was new")
 	cmd.Flags().StringVar(&flags.reference, "reference", "", "compare code with another `DUMP` of the same build, of whole memory, where no image is at hand")
+	cmd.Flags().StringVar(&flags.rules, "rules", "", "known issues and owners by the rules in `FILE`")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -84,6 +90,10 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 	}
 	if !slices.Contains(formats, flags.format) {
 		return fmt.Errorf("--format %q: the formats are %s", flags.format, strings.Join(formats, ", "))
+	}
+	known, err := readRules(cmd, flags.rules)
+	if err != nil {
+		return err
 	}
 	files, several, err := expand(args)
 	if err != nil {
@@ -117,7 +127,7 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 		return err
 	}
 	b := batch{
-		finder: finder, bars: bars, logs: logs, reference: reference,
+		finder: finder, bars: bars, logs: logs, reference: reference, rules: known,
 		files: files, several: several, out: w, errs: cmd.ErrOrStderr(), stdin: cmd.InOrStdin(), format: flags.format,
 		opts: render.Options{Lang: lang, Color: color, All: flags.all}, progress: progressOn(), terminal: flags.file == "" && term.IsTerminal(int(os.Stdout.Fd())),
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"bugcheck/internal/rules"
 	"bugcheck/kernel"
 	"bugcheck/render"
 	"bugcheck/symbols"
@@ -26,6 +27,7 @@ type batch struct {
 	stdin     io.Reader
 	finder    *symbols.Finder
 	bars      *downloads
+	rules     *rules.Set      // of the user
 	reference *kernel.Machine // of the dump that code is compared with; nil: none
 	logs      []*timeline.Log // of the machine, if they were given
 	format    string
@@ -141,6 +143,7 @@ func (b *batch) one(o outcome) error {
 	if len(b.logs) > 0 {
 		o.report.Incident = timeline.Of(b.logs, o.report, b.opts.Lang)
 	}
+	b.rules.Apply(o.report, b.opts.Lang)
 	if o.report.Dump.Truncated {
 		fmt.Fprintf(b.errs, "bugcheck: %s: the dump is cut off; what is left of it was analysed\n", render.Printable(o.name))
 	}

@@ -86,7 +86,7 @@ machine that it runs on, and tells their story.`,
 		Version:       version,
 	}
 	cmd.SetVersionTemplate("bugcheck {{.Version}}\n")
-	cmd.AddCommand(analyzeCommand(), explainCommand(), infoCommand(), symbolsCommand(), topCommand(), eventsCommand(), caseCommand(), compareCommand(), shrinkCommand(), labCommand(), demoCommand(), versionCommand())
+	cmd.AddCommand(analyzeCommand(), explainCommand(), infoCommand(), symbolsCommand(), topCommand(), eventsCommand(), caseCommand(), compareCommand(), shrinkCommand(), rulesCommand(), labCommand(), demoCommand(), versionCommand())
 	return cmd
 }
 

@@ -47,6 +47,9 @@ func New(kind string, o lab.Options, dir string) (*Bench, error) {
 // Close gives up what New opened.
 func (b *Bench) Close() { b.store.Close() }
 
+// Symbols finds the machine's symbol files and images, until Close.
+func (b *Bench) Symbols() *symbols.Finder { return b.store }
+
 // Dump writes a dump of a kind.
 func (b *Bench) Dump(kind string) (*File, error) {
 	file := &File{}
