@@ -1,7 +1,6 @@
 package analyze
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -45,17 +44,49 @@ func (j *judgement) judgeKnown() {
 		return
 	}
 	j.judgeUnloaded()
+	k := j.loaded()
 	for _, r := range rivals {
-		if list := j.rivalsOf(r.kind); len(list) > 1 {
+		if list := k.rivals[r.kind]; len(list) > 1 {
 			j.evidence(report.Recorded, listOfDrivers(), report.T("Drivers of several %s products are loaded: %s. They hook into the same places of Windows and disturb each other.", r.word, listed(list)))
 		}
 	}
-	if list := j.images(func(i Image) bool { d, ok := win.English.Driver(i.Image); return ok && d.Abused }); len(list) > 0 {
-		j.evidence(report.Derived, knownDrivers(), report.T("Loaded drivers that stand on a public list of drivers with known holes: %s. They let programs write to any memory.", listed(list)))
+	if len(k.abused) > 0 {
+		j.evidence(report.Derived, knownDrivers(), report.T("Loaded drivers that stand on a public list of drivers with known holes: %s. They let programs write to any memory.", listed(k.abused)))
 	}
-	if list := j.images(j.isOld); len(list) > 0 {
-		j.evidence(report.Guessed, listOfDrivers(), report.T("Drivers from outside Windows that are more than ten years old by the date in their header: %s.", listed(list)))
+	if len(k.old) > 0 {
+		j.evidence(report.Guessed, listOfDrivers(), report.T("Drivers from outside Windows that are more than ten years old by the date in their header: %s.", listed(k.old)))
 	}
+}
+
+// loadedDrivers are those from outside Windows of which something is to be told.
+type loadedDrivers struct {
+	rivals      map[string][]string // by kind, one driver of each maker
+	abused, old []string
+}
+
+func (j *judgement) loaded() loadedDrivers {
+	k := loadedDrivers{rivals: map[string][]string{}}
+	owners := map[string]bool{}
+	for _, i := range j.f.Images {
+		d, ok := win.English.Driver(i.Image)
+		if ok && d.Microsoft() {
+			continue
+		}
+		if j.isOld(i) {
+			k.old = append(k.old, i.Image)
+		}
+		if !ok {
+			continue
+		}
+		if d.Abused {
+			k.abused = append(k.abused, i.Image)
+		}
+		if maker := d.Kind + "\x00" + d.Owner; !owners[maker] {
+			owners[maker] = true
+			k.rivals[d.Kind] = append(k.rivals[d.Kind], i.Image+" ("+d.Owner+")")
+		}
+	}
+	return k
 }
 
 func knownDrivers() report.Text  { return report.T("list of known drivers") }
@@ -74,29 +105,6 @@ func (j *judgement) judgeUnloaded() {
 			j.suggest(image, report.T("it was unloaded before the crash; work that a driver leaves behind when it goes damages memory later"))
 		}
 	}
-}
-
-// rivalsOf lists one driver of each maker that has some of a kind.
-func (j *judgement) rivalsOf(kind string) []string {
-	var owners, list []string
-	for _, i := range j.f.Images {
-		d, ok := win.English.Driver(i.Image)
-		if ok && d.Kind == kind && !d.Microsoft() && !slices.Contains(owners, d.Owner) {
-			owners = append(owners, d.Owner)
-			list = append(list, i.Image+" ("+d.Owner+")")
-		}
-	}
-	return list
-}
-
-func (j *judgement) images(is func(Image) bool) []string {
-	var list []string
-	for _, i := range j.f.Images {
-		if thirdParty(i.Image) && is(i) {
-			list = append(list, i.Image)
-		}
-	}
-	return list
 }
 
 // isOld reports a driver whose header has a date long before the crash. Builds that are to
