@@ -56,6 +56,10 @@ func collect(m *kernel.Machine) *collection {
 	f.CPUVendor = m.Processor().Vendor
 	f.Verifier = m.Blocks.Memory.VerifyLevel != 0 && m.Blocks.Memory.Known
 	ruleFor(f.Code).find(c)
+	if c.registers == nil {
+		c.followContext()
+	}
+	c.collectObjects()
 	c.walk()
 	c.collectWhole()
 	return c

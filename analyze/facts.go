@@ -35,6 +35,7 @@ type Facts struct {
 	CPUVendor   string       // GenuineIntel, AuthenticAMD
 	CodeDiffer  string       // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to
 	CodeChanges []CodeChange // functions at work whose code is not that of their image
+	Objects     []Object     // what parameters point at
 	Block       *Block       // of pool, that the stop code is about
 	Pending     []Pending    // requests of the thread that are not completed
 	Stuck       *Stuck       // of a crash that was asked for, and of a live dump

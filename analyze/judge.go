@@ -38,6 +38,7 @@ func Judge(f Facts) report.Verdict {
 	if r.judge != nil {
 		r.judge(j)
 	}
+	j.judgeObjects()
 	j.judgeChanges()
 	j.judgePage()
 	j.judgeBlock()

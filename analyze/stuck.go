@@ -151,16 +151,22 @@ func (c *collection) lockOwner(l *Lock, thread mem.VA) {
 	if p, err := c.m.ProcessAt(t.Process); err == nil {
 		l.Process = p.Name
 	}
-	frames, _ := c.m.ThreadStack(t) // as far as it goes
-	for _, f := range kernelFrames(c.m, frames) {
+	l.Driver = driverOf(c.m, t)
+}
+
+// driverOf is the first driver of a third party among the certain callers of a
+// thread; "" if there is none.
+func driverOf(m *kernel.Machine, t kernel.Thread) string {
+	frames, _ := m.ThreadStack(t) // as far as it goes
+	for _, f := range kernelFrames(m, frames) {
 		if f.Trust == report.TrustScan {
-			return
+			return ""
 		}
 		if thirdParty(f.Image) {
-			l.Driver = f.Image
-			return
+			return f.Image
 		}
 	}
+	return ""
 }
 
 // judgeStuck says what did not go on. Whose fault it is, it does not prove: some
