@@ -1,6 +1,9 @@
 package analyze
 
-import "bugcheck/report"
+import (
+	"bugcheck/report"
+	"bugcheck/win"
+)
 
 // summarize writes the one sentence that an operator reads first: what happened
 // and who did it, as sure as the verdict is.
@@ -12,8 +15,10 @@ func (j *judgement) summarize(r rule) {
 	switch {
 	case r.happened != nil:
 		what = r.happened(j.f)
-	case j.v.Cause == report.CauseDriver && j.v.Confidence != report.Low && thirdParty(j.v.Image):
+	case j.itself && thirdParty(j.v.Image):
 		what = report.T("it stopped Windows itself, with %s", what)
+	case win.English.Happened(j.f.Code) != "":
+		what = report.T(win.English.Happened(j.f.Code))
 	}
 	j.v.Summary = j.sentence(what)
 }
@@ -34,6 +39,10 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		return j.driverSentence(what)
 	}
 	switch {
+	case wentOn(j.f) && len(v.Alternatives) > 0:
+		return report.T("Windows reported a problem and went on: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
+	case wentOn(j.f):
+		return report.T("Windows reported a problem and went on: %s. The dump does not show who caused that.", what)
 	case v.Cause == report.CauseMemoryCorruption && thirdParty(v.Image) && len(v.Alternatives) == 0:
 		return report.T("Windows stopped: %s. The first suspect is %s, but the dump does not prove it.", what, v.Image)
 	case v.Module == "nt" && len(v.Alternatives) > 0:
@@ -44,6 +53,13 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		return report.T("Windows stopped: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
 	}
 	return report.T("Windows stopped: %s. The dump does not show who caused that.", what)
+}
+
+// wentOn reports that Windows did not stop: a live dump, or a small one of a code that
+// is raised for live dumps alone.
+func wentOn(f *Facts) bool {
+	code, _ := win.English.Code(f.Code)
+	return f.Live || code.Live
 }
 
 func (j *judgement) driverSentence(what report.Text) report.Text {
