@@ -156,6 +156,9 @@ func (c *collection) exception(e *dump.ExceptionRecord) {
 	if (e.Code == 0xc0000005 || e.Code == 0xc0000006) && len(e.Parameters) >= 2 {
 		x.Access, x.Target = access(e.Parameters[0]), &e.Parameters[1]
 	}
+	if e.Code == statusInPageError && len(e.Parameters) >= 3 {
+		x.Status = uint32(e.Parameters[2])
+	}
 	c.facts.Exception = x
 }
 

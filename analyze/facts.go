@@ -42,6 +42,7 @@ type Facts struct {
 	Hung        *Hung        // stop codes 0x133 and 0x101: the processor that did not get on
 	Page        *Page        // what the page tables hold of the address that was touched
 	Device      string       // stop code 0x7B: that Windows starts from
+	ChipPart    *uint32      // stop code 0x14B: SOC_SUBSYSTEM_TYPE
 	Power       *Power       // stop code 0x9F
 	WHEA        *WHEA        // stop code 0x124
 	User        *User        // of a user-mode minidump, which has no stop code
@@ -53,6 +54,7 @@ type Exception struct {
 	Address uint64 // of the instruction
 	Access  string // read, write, execute; "" if not an access
 	Target  *uint64
+	Status  uint32 // of an in-page error: why the page could not be read; zero: not known
 }
 
 // Context says which registers the frames start from.

@@ -38,6 +38,9 @@ func Judge(f Facts) report.Verdict {
 	if r.judge != nil {
 		r.judge(j)
 	}
+	if r.judge == nil && f.Exception != nil {
+		judgeException(j)
+	}
 	j.judgeObjects()
 	j.judgeChanges()
 	j.judgePage()

@@ -36,6 +36,29 @@ func (j *judgement) judgeObjects() {
 			j.judgeObject(p)
 		}
 	}
+	j.tellValues()
+}
+
+// tellValues says what the value of parameter 1 means, where no rule has spoken of it.
+// Values of the others hold for some values of it alone, so they are told where it has
+// none.
+func (j *judgement) tellValues() {
+	if ruleFor(j.f.Code).judge != nil {
+		return
+	}
+	first := j.tellValue(1)
+	for n := 2; n <= 4 && !first; n++ {
+		j.tellValue(n)
+	}
+}
+
+// tellValue says what the value of parameter n means, if the catalogue lists it.
+func (j *judgement) tellValue(n int) bool {
+	v, ok := win.English.Value(j.f.Code, n, j.f.Parameters[n-1])
+	if ok && !j.hasEvidence(parameter(n)) {
+		j.evidence(report.Recorded, parameter(n), report.T(v.Meaning))
+	}
+	return ok
 }
 
 // hasEvidence reports that something was said by a source already.

@@ -21,7 +21,9 @@ func nextSteps(j *judgement) []report.Text {
 		return bootSteps()
 	case j.v.Cause == report.CauseStorage:
 		steps = storageSteps()
-	case j.v.Cause == report.CauseHardware && j.f.Code == 0x124:
+	case j.v.Cause == report.CauseFirmware:
+		steps = firmwareSteps()
+	case j.v.Cause == report.CauseHardware && reportedByHardware[j.f.Code]:
 		steps = machineCheckSteps()
 	case j.v.Cause == report.CauseHardware:
 		steps = memorySteps()
@@ -47,6 +49,8 @@ const earlyCrash = time.Minute
 // stepsByCode are the stop codes that call for something of their own.
 var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps,
+	0x18: referenceSteps, 0x35: requestSteps, 0x44: requestSteps, 0x48: requestSteps,
+	0x76: lockedPagesSteps, 0xcb: lockedPagesSteps,
 	0x9f: powerSteps, 0xef: criticalProcessSteps, 0x101: processorSteps,
 }
 
@@ -75,6 +79,11 @@ func kindOf(image string) string {
 // verifierStep takes images separated by commas, as for people.
 func verifierStep(images string) report.Text {
 	return report.T("If it happens again, let driver verifier watch: verifier /standard /driver %s, then restart. The machine gets slower and crashes at the next mistake, so not where it must stay up; if it no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+}
+
+// ioVerifierStep is verifierStep with the checks of the I/O manager alone.
+func ioVerifierStep(images string) report.Text {
+	return report.T("If it happens again, let driver verifier watch how requests are handled: verifier /flags 0x10 /driver %s, then restart. It stops Windows in the driver that makes the mistake; if Windows no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
 }
 
 func keepDumpStep(j *judgement) report.Text {
@@ -173,7 +182,7 @@ func storageSteps() []report.Text {
 // that Windows starts from.
 var (
 	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0x13a: true}
-	startsFrom = map[uint32]bool{0x7b: true, 0xed: true}
+	startsFrom = map[uint32]bool{0x7b: true, 0xed: true, 0xc0000221: true}
 )
 
 // poolSteps catch whoever writes past a block while it does it.

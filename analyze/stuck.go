@@ -39,7 +39,7 @@ const (
 const longWait = 10 * time.Second
 
 // stopsByHand are the codes by which somebody stops a machine.
-var stopsByHand = map[uint32]bool{0xe2: true, 0x1c8: true}
+var stopsByHand = map[uint32]bool{0xe2: true, 0x1c8: true, 0xdeaddead: true}
 
 // isHang reports that what matters is what did not go on: somebody stopped the
 // machine, or Windows waited in vain for it (0x9F 4: for the lock of Plug and Play),

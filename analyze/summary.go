@@ -33,6 +33,8 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		return report.T("Windows was stopped on purpose: %s.", what)
 	case report.CauseHardware:
 		return report.T("Hardware made Windows stop: %s.", what)
+	case report.CauseFirmware:
+		return report.T("The firmware (BIOS) made Windows stop: %s.", what)
 	case report.CauseStorage:
 		return report.T("Storage made Windows stop: %s.", what)
 	case report.CauseDriver:
