@@ -22,6 +22,7 @@ type judgement struct {
 	cause   string // whoever the stack shows: he noticed it; "" where he is to blame
 	sure    string // how sure that is
 	class   string
+	nobody  bool   // no driver is at work where it was noticed: the stack suggests none
 	bucket  string // the whole bucket, where the class is not all of it
 }
 
@@ -304,7 +305,7 @@ func function(module, symbol string) string {
 func (j *judgement) alternatives() {
 	j.v.Alternatives = slices.DeleteFunc(j.v.Alternatives, func(a report.Alternative) bool { return a.Image == j.v.Image })
 	j.v.Alternatives = j.v.Alternatives[:min(len(j.v.Alternatives), maxAlternatives)]
-	if j.v.Confidence == report.High && j.f.Context.Fault || j.v.Cause == report.CauseRequested || j.v.Cause == report.CauseHardware {
+	if j.v.Confidence == report.High && j.f.Context.Fault || j.v.Cause == report.CauseRequested || j.v.Cause == report.CauseHardware || j.nobody {
 		return
 	}
 	for _, s := range suspects(j.f) {

@@ -78,10 +78,13 @@ func (j *judgement) tellInstruction(n int) {
 // tellStatus names the status that a parameter is.
 func (j *judgement) tellStatus(n int) {
 	v := j.f.Parameters[n-1]
-	if status := uint32(v); status != 0 && isStatus(v) {
+	if status := uint32(v); status != 0 && isStatus(v) && (win.StatusName(status) != "" || status>>30 == severityError) {
 		j.evidence(report.Recorded, parameter(n), report.T("The status is %s.", win.Status(status)))
 	}
 }
+
+// severityError stands in the two top bits of a status that is an error.
+const severityError = 3
 
 // judgeRoutine says whose routine a parameter is. One of the kernel is nobody's: it
 // runs what drivers hand it.
@@ -169,8 +172,18 @@ func confidenceOf(kind string) string {
 	return report.Medium
 }
 
+// named are the kinds of which nothing but a name is told, owned those of which nothing
+// but a driver is.
+var (
+	named = map[string]bool{win.PointerProcess: true, win.PointerType: true, win.PointerName: true, win.PointerObject: true}
+	owned = map[string]bool{win.PointerWorkItem: true, win.PointerCallers: true}
+)
+
 // describe says what an object is; zero where only its driver or counts are known.
 func (o Object) describe() report.Text {
+	if o.Name == "" && named[o.Kind] || o.Driver == "" && owned[o.Kind] {
+		return report.Text{}
+	}
 	switch o.Kind {
 	case win.PointerIRP:
 		return o.describeIRP()
@@ -185,9 +198,9 @@ func (o Object) describe() report.Text {
 	case win.PointerResource:
 		return o.describeLock()
 	case win.PointerProcess:
-		return report.T("It is the process %s.", o.Name)
+		return report.T("It is the process %s.", win.Clean(o.Name))
 	case win.PointerType:
-		return report.T("The type of the object is %s.", o.Name)
+		return report.T("The type of the object is %s.", win.Clean(o.Name))
 	case win.PointerWorkItem:
 		return report.T("It is a work item of %s, by which a driver has a system thread do something.", describe(o.Driver))
 	case win.PointerCallers:
@@ -195,10 +208,7 @@ func (o Object) describe() report.Text {
 	case win.PointerName:
 		return report.T("It reads: %s", win.Clean(o.Name))
 	}
-	if o.Name != "" {
-		return report.T("The object is %s.", win.Clean(o.Name))
-	}
-	return report.Text{}
+	return report.T("The object is %s.", win.Clean(o.Name))
 }
 
 // ofDriver names something that belongs to a driver.

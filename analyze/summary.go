@@ -15,7 +15,7 @@ func (j *judgement) summarize(r rule) {
 	switch {
 	case r.happened != nil:
 		what = r.happened(j.f)
-	case j.itself && thirdParty(j.v.Image):
+	case j.itself && j.v.Cause == report.CauseDriver && j.v.Confidence != report.Low && thirdParty(j.v.Image):
 		what = report.T("it stopped Windows itself, with %s", what)
 	case win.English.Happened(j.f.Code) != "":
 		what = report.T(win.English.Happened(j.f.Code))
@@ -25,6 +25,9 @@ func (j *judgement) summarize(r rule) {
 
 func (j *judgement) sentence(what report.Text) report.Text {
 	v := &j.v
+	if wentOn(j.f) && !j.isGraphicsReset() {
+		return j.liveSentence(what)
+	}
 	switch v.Cause {
 	case report.CauseRequested:
 		if len(v.Alternatives) > 0 {
@@ -41,10 +44,6 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		return j.driverSentence(what)
 	}
 	switch {
-	case wentOn(j.f) && len(v.Alternatives) > 0:
-		return report.T("Windows reported a problem and went on: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
-	case wentOn(j.f):
-		return report.T("Windows reported a problem and went on: %s. The dump does not show who caused that.", what)
 	case v.Cause == report.CauseMemoryCorruption && thirdParty(v.Image) && len(v.Alternatives) == 0:
 		return report.T("Windows stopped: %s. The first suspect is %s, but the dump does not prove it.", what, v.Image)
 	case v.Module == "nt" && len(v.Alternatives) > 0:
@@ -55,6 +54,38 @@ func (j *judgement) sentence(what report.Text) report.Text {
 		return report.T("Windows stopped: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
 	}
 	return report.T("Windows stopped: %s. The dump does not show who caused that.", what)
+}
+
+// isGraphicsReset reports a stop code about a graphics card, with its driver named.
+func (j *judgement) isGraphicsReset() bool {
+	return stepsByCode[j.f.Code] != nil && kindOf(j.v.Image) == "display"
+}
+
+// liveSentence is sentence for a crash that was none.
+func (j *judgement) liveSentence(what report.Text) report.Text {
+	v := &j.v
+	switch driver := v.Cause == report.CauseDriver; {
+	case v.Cause == report.CauseRequested:
+		return report.T("This dump was asked for, and Windows went on: %s.", what)
+	case driver && v.Confidence == report.High:
+		return report.T("%s made Windows report a failure and go on: %s.", v.Image, what)
+	case driver && v.Confidence == report.Medium:
+		return report.T("%s most likely made Windows report a failure and go on: %s.", v.Image, what)
+	case driver:
+		return report.T("Windows reported a problem and went on: %s. The first suspect is %s, but the dump does not prove it.", what, v.Image)
+	case causesOfLive[v.Cause] != nil:
+		return report.T("Windows reported a problem and went on: %s. It comes from %s.", what, causesOfLive[v.Cause]())
+	case len(v.Alternatives) > 0:
+		return report.T("Windows reported a problem and went on: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
+	}
+	return report.T("Windows reported a problem and went on: %s. The dump does not show who caused that.", what)
+}
+
+// causesOfLive are the causes that name a part of the machine.
+var causesOfLive = map[string]func() report.Text{
+	report.CauseHardware: func() report.Text { return report.T("the hardware") },
+	report.CauseFirmware: func() report.Text { return report.T("the firmware (BIOS)") },
+	report.CauseStorage:  func() report.Text { return report.T("the storage") },
 }
 
 // wentOn reports that Windows did not stop: a live dump, or a small one of a code that
@@ -68,12 +99,10 @@ func (j *judgement) driverSentence(what report.Text) report.Text {
 	v := &j.v
 	context := len(j.f.Frames) > 0 && j.f.Context.Fault && j.f.Frames[0].Image == v.Image
 	switch {
-	case stepsByCode[j.f.Code] != nil && kindOf(v.Image) == "display":
+	case j.isGraphicsReset():
 		return report.T("The graphics card that %s drives stopped answering and could not be reset in time.", v.Image)
 	case context && !thirdParty(v.Image):
 		return report.T("Windows stopped in %s: %s. That does not prove that %s is to blame.", v.Image, what, v.Image)
-	case v.Confidence == report.High && j.f.Live:
-		return report.T("%s made Windows report a failure and go on: %s.", v.Image, what)
 	case v.Confidence == report.High:
 		return report.T("%s crashed Windows: %s.", v.Image, what)
 	case v.Confidence == report.Medium:

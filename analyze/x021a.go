@@ -25,10 +25,12 @@ func judge21A(j *judgement) {
 		j.evidence(report.Derived, parameter(2), report.T("That is a fault inside the process: software that works inside it (security products, remote control, logon extensions) is the usual cause, damaged system files or memory the others."))
 	}
 	j.evidence(report.Derived, report.T("stop code"), report.T("A process ended; the stack of the kernel does not show why."))
+	j.nobody = true
 	j.decide(report.CauseUnknown, report.Low)
 }
 
 func judge221(j *judgement) {
 	j.evidence(report.Derived, report.T("stop code"), report.T("The checksum of the file does not fit its contents: it was damaged on disk, or on its way into memory."))
+	j.nobody = true
 	j.decide(report.CauseStorage, report.Low)
 }

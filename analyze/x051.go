@@ -27,6 +27,7 @@ func judgeRegistry(j *judgement) {
 			j.tellStatus(n)
 		}
 	}
+	j.nobody = true
 	j.decide(cause, confidence)
 }
 

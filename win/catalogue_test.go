@@ -123,12 +123,12 @@ func TestDrivers_Table(t *testing.T) {
 }
 
 // TestHappened: every row is of a code or a category, in both languages, and is a
-// clause; every category but that of the rest has one.
+// clause; every category has one but those that say nothing of what happened.
 func TestHappened(t *testing.T) {
 	keys := map[string]bool{}
 	for _, c := range English.Codes() {
 		keys[fmt.Sprintf("0x%08X", c.Code)], keys[c.Category] = true, true
-		if c.Category != "other" && (English.Happened(c.Code) == "" || Japanese.Happened(c.Code) == "") {
+		if c.Category != "other" && c.Category != "livedump" && (English.Happened(c.Code) == "" || Japanese.Happened(c.Code) == "") {
 			t.Errorf("0x%x (%s): nothing says what happened", c.Code, c.Category)
 		}
 	}
