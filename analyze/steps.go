@@ -51,7 +51,7 @@ var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps,
 	0x18: referenceSteps, 0x35: requestSteps, 0x44: requestSteps, 0x48: requestSteps,
 	0x76: lockedPagesSteps, 0xcb: lockedPagesSteps,
-	0x9f: powerSteps, 0xef: criticalProcessSteps, 0x101: processorSteps,
+	0xea: graphicsSteps, 0x9f: powerSteps, 0xef: criticalProcessSteps, 0x101: processorSteps,
 }
 
 // crashTools are drivers that crash Windows because they are told to.

@@ -32,11 +32,11 @@ func (m *Machine) TextAt(va mem.VA) string {
 	if s := m.countedText(b); s != "" {
 		return s
 	}
-	if s, ended := untilZero(b, 2); ended && len(s) >= 4 && readable(win.UTF16(s)) {
-		return win.UTF16(s)
-	}
 	if s, ended := untilZero(b, 1); ended && len(s) >= 2 && readable(string(s)) {
 		return string(s)
+	}
+	if s, ended := untilZero(b, 2); ended && len(s) >= 4 && readable(win.UTF16(s)) && mostlyASCII(win.UTF16(s)) {
+		return win.UTF16(s)
 	}
 	return ""
 }
@@ -64,6 +64,17 @@ func untilZero(b []byte, width int) (text []byte, ended bool) {
 		}
 	}
 	return nil, false
+}
+
+// mostlyASCII tells a name from bytes that happen to be letters of some script.
+func mostlyASCII(s string) bool {
+	ascii, all := 0, 0
+	for _, r := range s {
+		if all++; r < unicode.MaxASCII {
+			ascii++
+		}
+	}
+	return 2*ascii > all
 }
 
 func readable(s string) bool {
