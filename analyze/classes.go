@@ -106,8 +106,8 @@ func class154(f *Facts) string {
 	class := "0x154"
 	if x := f.Exception; x != nil {
 		class += fmt.Sprintf("_%x", x.Code)
-		if x.Read != 0 {
-			class += fmt.Sprintf("_%x", x.Read)
+		if x.Status != 0 {
+			class += fmt.Sprintf("_%x", x.Status)
 		}
 	}
 	return verified(f, class)

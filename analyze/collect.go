@@ -62,6 +62,10 @@ func collect(m, reference *kernel.Machine) *collection {
 	f.CPUVendor = m.Processor().Vendor
 	f.Verifier = m.Blocks.Memory.VerifyLevel != 0 && m.Blocks.Memory.Known
 	ruleFor(f.Code).find(c)
+	if c.registers == nil {
+		c.followContext()
+	}
+	c.collectPointed()
 	c.walk()
 	c.collectWhole()
 	return c
@@ -159,7 +163,7 @@ func (c *collection) exception(e *dump.ExceptionRecord) {
 		x.Access, x.Target = access(e.Parameters[0]), &e.Parameters[1]
 	}
 	if e.Code == statusInPageError && len(e.Parameters) >= 3 {
-		x.Read = uint32(e.Parameters[2])
+		x.Status = uint32(e.Parameters[2])
 	}
 	c.facts.Exception = x
 }

@@ -51,10 +51,7 @@ func judgeException(j *judgement) {
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s 0x%x.", accessWord(x.Access), *x.Target))
 		j.describeAccess(*x.Target)
 	}
-	if x.Code == statusInPageError {
-		j.decide(report.CauseStorage, report.Medium)
-		j.evidence(report.Derived, report.T("exception record"), report.T("A page could not be read back from disk; that is a fault of the storage or the path to it, not of the code that asked for it."))
-	}
+	j.judgeExceptionKind(x)
 }
 
 // exceptionPlace is where the exception's instruction lies: the parameter that
@@ -121,10 +118,8 @@ func happenedException(f *Facts) report.Text {
 		return report.T("it read from an address where it must not")
 	case x.Code == statusAccessViolation:
 		return report.T("it touched an address where it must not")
-	case x.Code == statusBreakpoint:
-		return report.T("it ran into a breakpoint in its code, with no debugger there")
-	case x.Code == statusInPageError:
-		return report.T("a page that was needed could not be read from disk")
+	case happenedByKind[x.Code] != nil:
+		return happenedByKind[x.Code]()
 	}
 	return report.T("it raised exception %s, which nobody handled", win.Status(x.Code))
 }

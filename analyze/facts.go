@@ -53,6 +53,8 @@ type Facts struct {
 	WHEA        *WHEA         // stop code 0x124
 	Thread      *Thread       // that the stop code is about, beside the current one
 	Object      *Object       // that a parameter points to: a device, a driver, a request
+	Pointed     []Pointed     // what parameters point at
+	ChipPart    *uint32       // stop code 0x14B: SOC_SUBSYSTEM_TYPE
 	Nodes       []Node        // stop code 0x9F, kind 4: devices whose Plug and Play request was under way
 	Dying       *Dying        // stop codes 0xEF and 0xF4
 	Status      uint32        // stop code 0x10D: what an operation of the framework ended with; zero if not known
@@ -69,7 +71,7 @@ type Exception struct {
 	Address uint64 // of the instruction
 	Access  string // read, write, execute; "" if not an access
 	Target  *uint64
-	Read    uint32 // NTSTATUS of the read that failed, of a page that did not come back
+	Status  uint32 // of an in-page error: why the page could not be read; zero: not known
 }
 
 // Context says which registers the frames start from.

@@ -24,6 +24,7 @@ type judgement struct {
 	class   string
 	what    report.Text // happened, where the stop code is not all of it
 	bucket  string      // the whole bucket, where the class is not all of it
+	nobody  bool        // no driver is at work where it was noticed: the stack suggests none
 }
 
 // Judge says who crashed Windows, or a program. It is a pure function of f.
@@ -36,6 +37,10 @@ func Judge(f Facts) report.Verdict {
 	if r.judge != nil {
 		r.judge(j)
 	}
+	if r.judge == nil && f.Exception != nil {
+		judgeException(j)
+	}
+	j.judgePointed()
 	j.judgeChanges()
 	j.judgePage()
 	j.judgeRAM()
@@ -324,7 +329,7 @@ func function(module, symbol string) string {
 func (j *judgement) alternatives() {
 	j.v.Alternatives = slices.DeleteFunc(j.v.Alternatives, func(a report.Alternative) bool { return a.Image == j.v.Image })
 	j.v.Alternatives = j.v.Alternatives[:min(len(j.v.Alternatives), maxAlternatives)]
-	if j.v.Confidence == report.High && j.f.Context.Fault || j.v.Cause == report.CauseRequested || j.v.Cause == report.CauseHardware {
+	if j.v.Confidence == report.High && j.f.Context.Fault || j.v.Cause == report.CauseRequested || j.v.Cause == report.CauseHardware || j.nobody {
 		return
 	}
 	for _, s := range suspects(j.f) {

@@ -165,7 +165,7 @@ func TestClasses(t *testing.T) {
 		{Facts{Code: 0x7f, Parameters: [4]uint64{8}, BadStack: true}, "0x7f_8_STACKPTR_ERROR"},
 		{Facts{Code: 0x139, Parameters: [4]uint64{0x1d}, BadStack: true}, "0x139_1d_INVALID_BALANCED_TREE_STACKPTR_ERROR"},
 		{Facts{Code: 0x139, Parameters: [4]uint64{4}, BadStack: true}, "0x139_MISSING_GSFRAME"},
-		{Facts{Code: 0x154, Exception: &Exception{Code: 0xc0000006, Read: 0xc000000e}}, "0x154_c0000006_c000000e"},
+		{Facts{Code: 0x154, Exception: &Exception{Code: 0xc0000006, Status: 0xc000000e}}, "0x154_c0000006_c000000e"},
 		{Facts{Code: 0x7a, Parameters: [4]uint64{1, 0xc0000185}}, "0x7a_c0000185"},
 		{Facts{Code: 0x50, Parameters: [4]uint64{1, 0}}, "AV_R_(null)"},
 		{Facts{Code: 0x50, Parameters: [4]uint64{1, 2}}, "AV_W_(null)"},

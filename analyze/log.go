@@ -60,7 +60,7 @@ func logException(l *windbglog.Log, f *Facts) *Exception {
 		x.Code = *l.Exception
 	}
 	if x.Code == statusInPageError {
-		x.Read = l.Detail
+		x.Status = l.Detail
 	}
 	if len(l.Arguments) < 3 {
 		x.Address = p[1]

@@ -11,6 +11,14 @@ func judgeE2(j *judgement) {
 	j.judgeStuck()
 }
 
+// judgeRequested: LIVE_SYSTEM_DUMP (0x161: P1 the requester's letters) and
+// MANUALLY_INITIATED_BLACKSCREEN_HOTKEY_LIVE_DUMP (0x21C8), by which Windows goes on.
+func judgeRequested(j *judgement) {
+	j.decide(report.CauseRequested, report.High)
+	j.evidence(report.Recorded, report.T("stop code"), report.T("This code is raised on request only, by a tool or by keys, and Windows goes on."))
+	j.judgeStuck()
+}
+
 func happenedE2(*Facts) report.Text {
 	return report.T("a crash dump was asked for by keyboard, debugger or tool")
 }

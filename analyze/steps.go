@@ -46,10 +46,12 @@ const maxSteps = 4
 // earlyCrash is an uptime that nobody had time to log on in.
 const earlyCrash = time.Minute
 
+func anyMachineCheck(*Facts) []report.Text { return machineCheckSteps() }
+
 // hardwareSteps are what to do about the hardware that a stop code is about, where that
 // is not the memory.
 var hardwareSteps = map[uint32]func(*Facts) []report.Text{
-	0x124: steps124, 0x9c: func(*Facts) []report.Text { return machineCheckSteps() },
+	0x124: steps124, 0x9c: anyMachineCheck, 0x80: anyMachineCheck, 0x111: anyMachineCheck, 0x122: anyMachineCheck,
 	0xfe: func(*Facts) []report.Text { return usbSteps() }, 0x144: func(*Facts) []report.Text { return usbSteps() },
 }
 
@@ -64,6 +66,8 @@ var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0xd5: caughtSteps, 0xd6: caughtSteps, 0xf1: caughtSteps, 0xf6: caughtSteps, 0xe6: dmaSteps,
 	0x1a: damagedSteps, 0x4e: damagedSteps, 0xdb: damagedSteps, 0x127: damagedSteps, 0x1c7: damagedSteps,
 	0x109: patchedSteps, 0x3f: mappingSteps, 0xd8: mappingSteps, 0x34: cacheSteps,
+	0x18: referenceSteps, 0x35: requestSteps, 0x44: requestSteps, 0x48: requestSteps,
+	0x76: lockedPagesSteps, 0xcb: lockedPagesSteps,
 }
 
 // crashTools are drivers that crash Windows because they are told to.
@@ -91,6 +95,11 @@ func kindOf(image string) string {
 // verifierStep takes images separated by commas, as for people.
 func verifierStep(images string) report.Text {
 	return report.T("If it happens again, let driver verifier watch: verifier /standard /driver %s, then restart. The machine gets slower and crashes at the next mistake, so not where it must stay up; if it no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+}
+
+// ioVerifierStep is verifierStep with the checks of the I/O manager alone.
+func ioVerifierStep(images string) report.Text {
+	return report.T("If it happens again, let driver verifier watch how requests are handled: verifier /flags 0x10 /driver %s, then restart. It stops Windows in the driver that makes the mistake; if Windows no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
 }
 
 func keepDumpStep(j *judgement) report.Text {
@@ -191,7 +200,7 @@ func storageSteps() []report.Text {
 // that Windows starts from.
 var (
 	isPoolCode = map[uint32]bool{0x19: true, 0xc2: true, 0xc5: true, 0xde: true, 0x13a: true}
-	startsFrom = map[uint32]bool{0x7b: true, 0xed: true}
+	startsFrom = map[uint32]bool{0x7b: true, 0xed: true, 0xc0000221: true}
 )
 
 // poolSteps catch whoever writes past a block while it does it.

@@ -39,7 +39,7 @@ const (
 const longWait = 10 * time.Second
 
 // stopsByHand are the codes by which somebody stops a machine.
-var stopsByHand = map[uint32]bool{0xe2: true, 0x1c8: true}
+var stopsByHand = map[uint32]bool{0xe2: true, 0x1c8: true, 0xdeaddead: true}
 
 // waitCodes are those by which a watchdog says that somebody waited in vain.
 var waitCodes = map[uint32]bool{0x14f: true, 0x19c: true, 0x1a1: true, 0x1cc: true, 0x1d5: true}
@@ -154,16 +154,22 @@ func (c *collection) lockOwner(l *Lock, thread mem.VA) {
 	if p, err := c.m.ProcessAt(t.Process); err == nil {
 		l.Process = p.Name
 	}
-	frames, _ := c.m.ThreadStack(t) // as far as it goes
-	for _, f := range kernelFrames(c.m, frames) {
+	l.Driver = driverOf(c.m, t)
+}
+
+// driverOf is the first driver of a third party among the certain callers of a
+// thread; "" if there is none.
+func driverOf(m *kernel.Machine, t kernel.Thread) string {
+	frames, _ := m.ThreadStack(t) // as far as it goes
+	for _, f := range kernelFrames(m, frames) {
 		if f.Trust == report.TrustScan {
-			return
+			return ""
 		}
 		if thirdParty(f.Image) {
-			l.Driver = f.Image
-			return
+			return f.Image
 		}
 	}
+	return ""
 }
 
 // judgeStuck says what did not go on. Whose fault it is, it does not prove: some

@@ -8,15 +8,55 @@ import (
 )
 
 // UNEXPECTED_KERNEL_MODE_TRAP (0x7F): P1 the processor's exception; for 8, a
-// double fault, P2 the task state or trap frame.
+// double fault, P2 the task state or trap frame. On x64 P4 is the instruction; older
+// kernels have control registers in P2 and P3 there, as published logs show (0x80050033
+// is a CR0: https://bbs.kanxue.com/thread-154014-1.htm). What the traps mean: "Bug Check
+// 0x7F" in Microsoft's documentation.
 
-const doubleFault = 8
+// Vectors of the processor (Intel SDM volume 3, table 6-1).
+const (
+	trapDivide       = 0
+	trapNMI          = 2
+	trapOverflow     = 4
+	trapBound        = 5
+	trapOpcode       = 6
+	doubleFault      = 8
+	trapStack        = 12
+	trapProtection   = 13
+	trapMachineCheck = 18
+)
 
 func collect7F(c *collection) {
-	if c.facts.Parameters[0] == doubleFault {
-		c.trapAt(c.facts.Parameters[1], report.T("trap frame (parameter 2)"))
+	p := c.facts.Parameters
+	if p[0] == doubleFault && classify(p[1], c.m.Arch) == PlaceSystem {
+		c.trapAt(p[1], report.T("trap frame (parameter 2)"))
+	}
+	if c.registers == nil && c.facts.Places[3].Kind == PlaceModule {
+		c.faultAt(p[3], parameter(4))
 	}
 }
+
+// trapMeanings say what a trap speaks for.
+var trapMeanings = map[uint64]func() report.Text{
+	trapDivide:   exceptionMeanings[statusDivideByZero],
+	trapOverflow: func() report.Text { return report.T("A check for a number that is too large failed.") },
+	trapBound: func() report.Text {
+		return report.T("A check for a place outside a list failed: a mistake in that code, or in what it was given.")
+	},
+	trapOpcode: exceptionMeanings[statusIllegalInstruction],
+	doubleFault: func() report.Text {
+		return report.T("A double fault in the kernel nearly always means that a kernel stack ran out: too many nested calls, often of several filter drivers on top of each other.")
+	},
+	trapStack: func() report.Text {
+		return report.T("The stack pointer led to where no stack is: the stack was used up, or its pointer was overwritten.")
+	},
+	trapProtection: func() report.Text {
+		return report.T("The code used a pointer that is none, or a register in a way that the processor forbids: it was given bad data, or was overwritten.")
+	},
+}
+
+// hardwareTraps are the exceptions by which hardware reports an error.
+var hardwareTraps = map[uint64]bool{trapNMI: true, trapMachineCheck: true}
 
 func judge7F(j *judgement) {
 	p := j.f.Parameters
@@ -25,16 +65,32 @@ func judge7F(j *judgement) {
 		name = "?"
 	}
 	j.evidence(report.Recorded, parameter(1), report.T("The processor raised exception %d (%s) in kernel mode.", p[0], name))
-	if p[0] == doubleFault {
-		j.evidence(report.Derived, parameter(1), report.T("A double fault in the kernel nearly always means that a kernel stack ran out: too many nested calls, often of several filter drivers on top of each other."))
+	if meaning := trapMeanings[p[0]]; meaning != nil {
+		j.evidence(report.Derived, parameter(1), meaning())
+	}
+	if hardwareTraps[p[0]] {
+		j.evidence(report.Derived, parameter(1), report.T("That exception is how hardware reports an error; no driver raises it."))
+		j.decide(report.CauseHardware, report.Medium)
+		return
+	}
+	if where := j.f.Places[3]; where.Kind == PlaceModule && p[0] != doubleFault {
+		j.placed = true
+		j.evidence(report.Recorded, parameter(4), report.T("The instruction at 0x%x lies in %s.", p[3], where.at()))
 	}
 }
 
 func class7F(f *Facts) string { return verified(f, fmt.Sprintf("0x7f_%x", f.Parameters[0])) }
 
 func happened7F(f *Facts) report.Text {
-	if f.Parameters[0] == doubleFault {
+	switch f.Parameters[0] {
+	case doubleFault:
 		return report.T("a second fault came while the first was being handled, as when a kernel stack runs out")
+	case trapDivide:
+		return report.T("it divided a whole number by zero")
+	case trapOpcode:
+		return report.T("it ran into bytes that are no instruction of this processor")
+	case trapNMI, trapMachineCheck:
+		return report.T("hardware reported an error that cannot be corrected")
 	}
 	return report.T("the processor raised an exception that the kernel cannot handle")
 }

@@ -19,6 +19,9 @@ func judgeD8(j *judgement) {
 	} else {
 		j.evidence(report.Recorded, report.T("parameters 3 and 4"), report.T("%d of %d entries were free; Windows does not name the driver that holds the most.", p[2], p[3]))
 	}
+	if j.f.Code == 0xd8 && p[0] != 0 {
+		return // Windows names the one
+	}
 	j.limit(report.Medium)
 	j.evidence(report.Derived, report.T("stop code"), report.T("The one on the stack asked for memory to be mapped when nothing was left; who used it up is another question."))
 }

@@ -58,6 +58,15 @@ func walkObjectsAt(tb testing.TB, m *Machine, va mem.VA) {
 	_, _ = m.DeviceStack(va)
 	_, _ = m.DriverObject(va)
 	_, _ = m.ObjectPath(va)
+	if text := m.TextAt(va); len(text) > maxPointedText {
+		tb.Errorf("TextAt(%v): %d bytes of text", va, len(text))
+	}
+	_, _, _ = m.ObjectCounts(va)
+	m.TypeName(va)
+	_, _, _ = m.WorkItem(va)
+	if callers := m.CallersIn(va); len(callers) > maxCallers/4 {
+		tb.Errorf("CallersIn(%v): %d addresses", va, len(callers))
+	}
 	_, _ = m.Resource(va)
 	_, _ = m.PushLock(va)
 }

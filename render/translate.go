@@ -34,6 +34,9 @@ var japanese = sync.OnceValue(func() map[string]string {
 			pairs(m, values[i].Others, translated[i].Others)
 		}
 	}
+	for _, row := range win.Table("happened", 3) {
+		m[row[1]] = row[2]
+	}
 	for _, row := range win.Table("drivers", 6) {
 		m[row[2]] = row[3]
 	}

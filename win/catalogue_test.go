@@ -1,6 +1,7 @@
 package win
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"unicode"
@@ -116,6 +117,28 @@ func TestDrivers_Table(t *testing.T) {
 		for i, cell := range row {
 			if cell == "" {
 				t.Errorf("data/drivers.tsv: %s: column %d is empty", row[0], i+1)
+			}
+		}
+	}
+}
+
+// TestHappened: every row is of a code or a category, in both languages, and is a
+// clause; every category has one but those that say nothing of what happened.
+func TestHappened(t *testing.T) {
+	keys := map[string]bool{}
+	for _, c := range English.Codes() {
+		keys[fmt.Sprintf("0x%08X", c.Code)], keys[c.Category] = true, true
+		if c.Category != "other" && c.Category != "livedump" && (English.Happened(c.Code) == "" || Japanese.Happened(c.Code) == "") {
+			t.Errorf("0x%x (%s): nothing says what happened", c.Code, c.Category)
+		}
+	}
+	for key, row := range happened() {
+		if !keys[key] {
+			t.Errorf("data/happened.tsv: %s is no code and no category", key)
+		}
+		for _, s := range row {
+			if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "。") || strings.Contains(s, "%") {
+				t.Errorf("data/happened.tsv: %s: %q is no clause", key, s)
 			}
 		}
 	}

@@ -177,3 +177,31 @@ func number(s string) uint64 {
 	}
 	return v
 }
+
+// happened maps a code, or a category, to what happened as a clause, English and
+// Japanese.
+var happened = sync.OnceValue(func() map[string][]string {
+	m := map[string][]string{}
+	for _, row := range Table("happened", 3) {
+		m[row[0]] = row[1:]
+	}
+	return m
+})
+
+// Happened says what happened when a code was raised, as a clause without a full
+// stop: by its row in the table, else by that of its category. "" if there is
+// neither.
+func (l Lang) Happened(code uint32) string {
+	row := happened()[fmt.Sprintf("0x%08X", code)]
+	if row == nil {
+		s := l.texts().codes[code]
+		row = happened()[s.Category]
+	}
+	switch {
+	case row == nil:
+		return ""
+	case l == Japanese:
+		return row[1]
+	}
+	return row[0]
+}
