@@ -76,6 +76,7 @@ func (p *page) incident(n int, in *report.Incident) {
 	if !in.AtSource.IsZero() {
 		p.fact(p.say("Time from"), p.say("%s (%s)", p.text(in.AtSource), p.say(in.AtTrust)))
 	}
+	p.ownTime(in)
 	if in.RestartedAt != nil {
 		p.fact(p.say("Restarted"), in.RestartedAt.UTC().Format(secondsUTC))
 	}
@@ -93,6 +94,14 @@ func (p *page) incident(n int, in *report.Incident) {
 	p.eventList(p.say("Before it"), in.Before)
 	p.eventList(p.say("New"), in.Changed)
 	p.eventList(p.say("Events"), in.Records)
+}
+
+// ownTime says when it was by the machine's own clock, where that is not UTC.
+func (p *page) ownTime(in *report.Incident) {
+	if in.At != nil && in.ZoneMinutes != nil && *in.ZoneMinutes != 0 {
+		own := in.At.In(time.FixedZone("", *in.ZoneMinutes*60))
+		p.fact(p.say("Own time"), own.Format("2006-01-02 15:04:05 UTC-07:00"))
+	}
 }
 
 func (p *page) incidentDumps(in *report.Incident) {
@@ -164,6 +173,9 @@ func (p *page) eventBoots(boots []report.Boot) {
 			what = p.say("shut down")
 		case b.Clean != nil:
 			what = p.say("ended without a shutdown")
+		}
+		if !b.By.IsZero() {
+			what = p.say("%s: %s", what, p.text(b.By))
 		}
 		p.block("  "+b.At.UTC().Format(secondsUTC)+"  ", "", what)
 	}

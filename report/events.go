@@ -28,14 +28,16 @@ type Boot struct {
 	Build   uint32     `json:"build,omitempty"`
 	Clean   *bool      `json:"clean,omitempty"`          // the shutdown at its end; absent where the log does not reach
 	Seconds *int64     `json:"uptime_seconds,omitempty"` // until that shutdown, or until the last sign of life
+	By      Text       `json:"shut_down_by,omitzero"`    // who asked for it
 }
 
 // Incident is one time that Windows ended without a shutdown, with all that tells of it.
 type Incident struct {
 	Kind        string         `json:"kind"`
-	At          *time.Time     `json:"at,omitempty"`       // the best that is known
-	AtSource    Text           `json:"at_source,omitzero"` // where that stands
-	AtTrust     string         `json:"at_trust,omitempty"` // a word of Evidence.Trust
+	At          *time.Time     `json:"at,omitempty"`           // the best that is known
+	AtSource    Text           `json:"at_source,omitzero"`     // where that stands
+	AtTrust     string         `json:"at_trust,omitempty"`     // a word of Evidence.Trust
+	ZoneMinutes *int           `json:"zone_minutes,omitempty"` // what the machine's own time was ahead of UTC
 	RestartedAt *time.Time     `json:"restarted_at,omitempty"`
 	Bugcheck    *Bugcheck      `json:"bugcheck,omitempty"`
 	Summary     Text           `json:"summary"`
@@ -73,8 +75,9 @@ type Event struct {
 	Provider string    `json:"provider"`
 	ID       uint16    `json:"id"`
 	Kind     string    `json:"kind"`
-	What     Text      `json:"what"`            // in words
-	Count    int       `json:"count,omitempty"` // how many like it, where they were drawn together
+	What     Text      `json:"what"`             // in words
+	Count    int       `json:"count,omitempty"`  // how many like it, where they were drawn together
+	Values   []Fact    `json:"values,omitempty"` // of what tells of a crash: every field of the event
 }
 
 // The words of Event.Kind.

@@ -119,6 +119,8 @@ func (c *crash) when(before, after *session) {
 	if after.sign != nil {
 		if l, ok := after.sign.lastSign(); ok {
 			set(l.utc, report.Recorded, report.T("event 6008, the last sign of life"))
+			zone := int(l.zone.Minutes())
+			c.ZoneMinutes = &zone
 		} else if t, ok := c.fromWords(before, after.sign); ok {
 			set(t, report.Guessed, report.T("event 6008, whose words are in the machine's own time"))
 		}

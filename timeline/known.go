@@ -121,8 +121,18 @@ func (k *known) applies(r *evtx.Record) bool {
 
 // say is what the report says of a record.
 func (r *record) say() *report.Event {
-	return &report.Event{At: r.Time, Log: r.log, Record: r.ID, Provider: r.Provider, ID: r.Event, Kind: r.known.kind, What: r.known.say(r)}
+	e := &report.Event{At: r.Time, Log: r.log, Record: r.ID, Provider: r.Provider, ID: r.Event, Kind: r.known.kind, What: r.known.say(r)}
+	switch r.known.kind {
+	case report.EventStop, report.EventUnclean, report.EventHardware:
+		for _, v := range r.Data[:min(len(r.Data), maxValues)] {
+			e.Values = append(e.Values, report.Fact{Name: v.Name, Value: short(v.Text)})
+		}
+	}
+	return e
 }
+
+// maxValues is more than any of the events that tell of a crash has.
+const maxValues = 64
 
 func fixed(t report.Text) func(*record) report.Text {
 	return func(*record) report.Text { return t }

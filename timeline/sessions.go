@@ -14,6 +14,7 @@ type session struct {
 	unclean *record // 41: there was no shutdown before
 	sign    *record // 6008: when the last sign of life was
 	stop    *record // 1001: there was a stop code before
+	asked   *record // User32 1074: who shut it down
 	closed  *record // 6006 or Kernel-General 13: the shutdown at its end
 	booted  bool    // the log holds its beginning
 }
@@ -77,6 +78,8 @@ func (c *session) take(r *record) {
 		c.stop, c.booted = r, true
 	case r.is("eventlog", 6006), r.is("kernel-general", 13):
 		c.closed = r
+	case r.is("user32", 1074):
+		c.asked = r
 	}
 }
 
@@ -117,6 +120,9 @@ func (s *story) boots() {
 		if i+1 < len(s.starts) {
 			clean := !s.starts[i+1].crashed()
 			b.Clean = &clean
+			if clean && c.asked != nil {
+				b.By = c.asked.said.What
+			}
 			if end := c.last(); end != nil && b.At != nil && end.After(*b.At) {
 				up := int64(end.Sub(*b.At).Seconds())
 				b.Seconds = &up

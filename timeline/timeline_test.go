@@ -121,6 +121,12 @@ func TestTell_OneCrashOnce(t *testing.T) {
 	if !in.At.Equal(at(0)) || in.AtTrust != report.Recorded || !in.RestartedAt.Equal(at(2).Add(time.Second)) {
 		t.Errorf("at %v (%s), restarted %v", in.At, in.AtTrust, in.RestartedAt)
 	}
+	if in.ZoneMinutes == nil || *in.ZoneMinutes != -7*60 {
+		t.Errorf("own time: %v minutes ahead of UTC, want -420", in.ZoneMinutes)
+	}
+	if v := in.Records[1].Values; len(v) != 5 || v[0] != (report.Fact{Name: "BugcheckCode", Value: "209"}) {
+		t.Errorf("the fields of event 41: %v", v)
+	}
 	if in.DumpPath != `C:\Windows\MEMORY.DMP` || in.ReportID != "031026-9000-01" || len(in.Records) != 3 || !in.NoDump.IsZero() {
 		t.Errorf("dump %q, report %q, %d records, no dump: %q", in.DumpPath, in.ReportID, len(in.Records), in.NoDump)
 	}
@@ -161,8 +167,9 @@ func TestTell_Kinds(t *testing.T) {
 }
 
 func TestTell_CleanIsNoCrash(t *testing.T) {
-	e := tell([]*Log{log(t, "System.evtx", eventlog.Options{}, start(at(0)), shutdown(at(50)), start(at(60)), shutdown(at(90)))})
-	if len(e.Incidents) != 0 || len(e.Boots) != 2 || !*e.Boots[0].Clean {
+	asked := event(at(49), "User32", 1074, 4, named("param1", `C:\Windows\servicing\TrustedInstaller.exe (SRV1)`))
+	e := tell([]*Log{log(t, "System.evtx", eventlog.Options{}, start(at(0)), asked, shutdown(at(50)), start(at(60)), shutdown(at(90)))})
+	if len(e.Incidents) != 0 || len(e.Boots) != 2 || !*e.Boots[0].Clean || e.Boots[0].By.String() != "TrustedInstaller.exe shut Windows down." {
 		t.Errorf("got %d incidents, starts %+v", len(e.Incidents), e.Boots)
 	}
 }
