@@ -2,11 +2,9 @@ package bugcheck
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"bugcheck/analyze"
@@ -27,20 +25,7 @@ func TestGolden_Lab(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := txtar.Format(labReports(t, c))
-			file := filepath.Join("testdata", "golden", "lab", k.Name+".txtar")
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatalf("%v (go test . -update writes it)", err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			holdGolden(t, filepath.Join("testdata", "golden", "lab", k.Name+".txtar"), txtar.Format(labReports(t, c)))
 		})
 	}
 }

@@ -69,6 +69,12 @@ func checkGolden(t *testing.T, name string, d recipe) {
 	t.Helper()
 	file := filepath.Join("testdata", "golden", name+".txtar")
 	got := txtar.Format(renderAll(t, name, d))
+	holdGolden(t, file, got)
+}
+
+// holdGolden compares with what is kept, or keeps it.
+func holdGolden(t *testing.T, file string, got []byte) {
+	t.Helper()
 	if *update {
 		if err := os.WriteFile(file, got, 0o644); err != nil {
 			t.Fatal(err)

@@ -37,16 +37,7 @@ func (p *page) eventLog() {
 		return
 	}
 	p.heading(p.say("Event log"))
-	if in.RestartedAt != nil {
-		p.fact(p.say("Restarted"), in.RestartedAt.UTC().Format(secondsUTC))
-	}
-	p.incidentDumps(in)
-	for _, e := range in.Evidence {
-		p.fact(p.say(e.Trust), p.text(e.Fact))
-	}
-	p.eventList(p.say("Before it"), in.Before)
-	p.eventList(p.say("New"), in.Changed)
-	p.eventList(p.say("Events"), in.Records)
+	p.incidentFacts(in)
 }
 
 func (p *page) eventLogs(logs []report.EventLog) {
@@ -76,16 +67,21 @@ func (p *page) incident(n int, in *report.Incident) {
 	if !in.AtSource.IsZero() {
 		p.fact(p.say("Time from"), p.say("%s (%s)", p.text(in.AtSource), p.say(in.AtTrust)))
 	}
-	p.ownTime(in)
-	if in.RestartedAt != nil {
-		p.fact(p.say("Restarted"), in.RestartedAt.UTC().Format(secondsUTC))
-	}
 	if b := in.Bugcheck; b != nil {
 		var list []string
 		for _, v := range b.Parameters {
 			list = append(list, v.Value.String())
 		}
 		p.fact(p.say("Parameters"), strings.Join(list, " "))
+	}
+	p.incidentFacts(in)
+}
+
+// incidentFacts writes what is told of an incident beside its first line.
+func (p *page) incidentFacts(in *report.Incident) {
+	p.ownTime(in)
+	if in.RestartedAt != nil {
+		p.fact(p.say("Restarted"), in.RestartedAt.UTC().Format(secondsUTC))
 	}
 	p.incidentDumps(in)
 	for _, e := range in.Evidence {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,24 +72,16 @@ type caseFlags struct {
 
 // runCase reads files and tells their story.
 func runCase(cmd *cobra.Command, in *caseInput, files []string, out *outputFlags, symbols *symbolFlags, flags caseFlags) error {
-	lang, err := out.language()
-	if err != nil {
-		return err
-	}
 	from, err := parseSince(flags.since, now())
 	if err != nil {
 		return err
 	}
-	finder, err := symbols.finder(nil)
+	s, err := begin(cmd, out, symbols)
 	if err != nil {
 		return err
 	}
-	defer finder.Close()
-	w, color, closeFile, err := out.open(cmd)
-	if err != nil {
-		return err
-	}
-	in.finder = finder
+	s.opts.All = flags.all
+	in.finder = s.finder
 	for _, name := range files {
 		in.read(cmd.Context(), name)
 	}
@@ -99,17 +90,17 @@ func runCase(cmd *cobra.Command, in *caseInput, files []string, out *outputFlags
 	})
 	var events *report.Events
 	if len(in.logs) > 0 {
-		events = timeline.Tell(in.logs, in.reports, timeline.Options{Since: from, Lang: lang})
+		events = timeline.Tell(in.logs, in.reports, timeline.Options{Since: from, Lang: s.opts.Lang})
 	}
 	cases := analyze.Cases(in.reports, events)
 	if len(cases) == 1 { // of several machines nobody can say whose it is
 		cases[0].Machine.Info = in.info
 	}
-	if err := writeCases(w, cases, flags.format, render.Options{Lang: lang, Color: color, All: flags.all}); err != nil {
+	if err := writeCases(s.w, cases, flags.format, s.opts); err != nil {
 		return failed(err)
 	}
-	if err := closeFile(); err != nil {
-		return failed(err)
+	if err := s.close(); err != nil {
+		return err
 	}
 	return in.end()
 }
@@ -258,20 +249,11 @@ func compareCommand() *cobra.Command {
 }
 
 func runCompare(cmd *cobra.Command, args []string, out *outputFlags, symbols *symbolFlags, asJSON bool) error {
-	lang, err := out.language()
+	s, err := begin(cmd, out, symbols)
 	if err != nil {
 		return err
 	}
-	finder, err := symbols.finder(nil)
-	if err != nil {
-		return err
-	}
-	defer finder.Close()
-	w, color, closeFile, err := out.open(cmd)
-	if err != nil {
-		return err
-	}
-	in := &caseInput{finder: finder, stdin: cmd.InOrStdin(), errs: cmd.ErrOrStderr()}
+	in := &caseInput{finder: s.finder, stdin: cmd.InOrStdin(), errs: cmd.ErrOrStderr()}
 	for _, name := range args {
 		before := len(in.reports)
 		in.read(cmd.Context(), name)
@@ -284,15 +266,15 @@ func runCompare(cmd *cobra.Command, args []string, out *outputFlags, symbols *sy
 	}
 	c := analyze.Compare(in.reports[0], in.reports[1])
 	if asJSON {
-		enc := json.NewEncoder(w)
+		enc := json.NewEncoder(s.w)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		err = enc.Encode(c)
 	} else {
-		err = render.Comparison(w, &c, render.Options{Lang: lang, Color: color})
+		err = render.Comparison(s.w, &c, s.opts)
 	}
-	if err = cmp.Or(err, closeFile()); err != nil {
+	if err != nil {
 		return failed(err)
 	}
-	return nil
+	return s.close()
 }

@@ -13,6 +13,7 @@ import (
 
 	"bugcheck/render"
 	"bugcheck/report"
+	"bugcheck/symbols"
 	"bugcheck/win"
 )
 
@@ -96,4 +97,38 @@ func writeReport(w io.Writer, r *report.Report, format string, opts render.Optio
 		return render.WinDbg(w, r)
 	}
 	return render.Text(w, r, opts)
+}
+
+// session is a command at work on dumps: where it looks for symbols and where it prints.
+type session struct {
+	finder *symbols.Finder
+	w      io.Writer
+	opts   render.Options
+	close  func() error // of the output; the finder is closed with it
+}
+
+// begin opens what the flags name.
+func begin(cmd *cobra.Command, out *outputFlags, symbols *symbolFlags) (*session, error) {
+	lang, err := out.language()
+	if err != nil {
+		return nil, err
+	}
+	finder, err := symbols.finder(nil)
+	if err != nil {
+		return nil, err
+	}
+	w, color, closeFile, err := out.open(cmd)
+	if err != nil {
+		finder.Close()
+		return nil, err
+	}
+	s := &session{finder: finder, w: w, opts: render.Options{Lang: lang, Color: color}}
+	s.close = func() error {
+		finder.Close()
+		if err := closeFile(); err != nil {
+			return failed(err)
+		}
+		return nil
+	}
+	return s, nil
 }

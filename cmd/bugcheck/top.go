@@ -50,32 +50,24 @@ It needs the memory of the machine: a full, kernel, active or live dump.`,
 }
 
 func runTop(cmd *cobra.Command, args []string, out *outputFlags, symbols *symbolFlags, asJSON, all bool) error {
-	lang, err := out.language()
+	s, err := begin(cmd, out, symbols)
 	if err != nil {
 		return err
 	}
-	finder, err := symbols.finder(nil)
-	if err != nil {
-		return err
-	}
-	defer finder.Close()
-	w, color, closeFile, err := out.open(cmd)
-	if err != nil {
-		return err
-	}
+	s.opts.All = all
 	noDump := false
 	for _, name := range args {
 		err := eachDump(name, cmd.InOrStdin(), func(name string, d *dump.File) error {
-			t := analyze.Top(kernel.OpenWith(cmd.Context(), d, finder), filepath.Base(name), version)
-			return writeTop(w, t, render.Options{Lang: lang, Color: color, All: all}, asJSON)
+			t := analyze.Top(kernel.OpenWith(cmd.Context(), d, s.finder), filepath.Base(name), version)
+			return writeTop(s.w, t, s.opts, asJSON)
 		})
 		if err != nil {
 			noDump = true
 			fmt.Fprintf(cmd.ErrOrStderr(), "bugcheck: %s: %v\n", render.Printable(name), render.Printable(err.Error()))
 		}
 	}
-	if err := closeFile(); err != nil {
-		return failed(err)
+	if err := s.close(); err != nil {
+		return err
 	}
 	if noDump {
 		return &exitError{status: exitNoDump}
