@@ -60,7 +60,7 @@ var stepsByCode = map[uint32]func(*judgement) []report.Text{
 	0x116: graphicsSteps, 0x117: graphicsSteps, 0x141: graphicsSteps, 0xea: graphicsSteps,
 	0x10e: graphicsSteps, 0x113: graphicsSteps, 0x119: graphicsSteps, 0x193: graphicsSteps, 0x1b8: graphicsSteps, 0x19c: graphicsSteps,
 	0x9f: powerSteps, 0xef: criticalProcessSteps, 0xf4: criticalProcessSteps, 0x101: processorSteps, 0x1ca: processorSteps,
-	0x10d: frameworkSteps, 0x133: longDPCSteps, 0x14f: lightSleepSteps, 0xa0: powerSteps, 0x1d5: lateDriverSteps, 0xca: lateDriverSteps,
+	0x10d: frameworkSteps, 0x133: longDPCSteps, 0x14f: lightSleepSteps, 0x15c: lightSleepSteps, 0x15f: lightSleepSteps, 0xa0: powerSteps, 0x1d5: lateDriverSteps, 0xca: lateDriverSteps,
 	0x1cc: lockSteps, 0x1a1: lockSteps,
 	0xc1: caughtSteps, 0xc4: caughtSteps, 0xc6: caughtSteps, 0xc9: caughtSteps, 0xcc: caughtSteps, 0xcd: caughtSteps,
 	0xd5: caughtSteps, 0xd6: caughtSteps, 0xf1: caughtSteps, 0xf6: caughtSteps, 0xe6: dmaSteps,
