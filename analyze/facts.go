@@ -31,6 +31,7 @@ type Facts struct {
 	IRQL        *uint8
 	Images      []Image      // the loaded modules
 	Verifier    bool         // driver verifier was on, or made this crash
+	Watched     []string     // by driver verifier, or calling one that is; as far as the list of drivers records it
 	Named       string       // the image that Windows itself names (KiBugCheckDriver); "" if none
 	CPUVendor   string       // GenuineIntel, AuthenticAMD
 	CodeDiffer  string       // how captured code differs from its image: ONE_BIT, LARGE; "" if not known to

@@ -53,6 +53,7 @@ func Judge(f Facts) report.Verdict {
 	j.judgePending()
 	j.name()
 	j.alternatives()
+	j.judgeWatched()
 	j.summarize(r)
 	j.v.NextSteps = nextSteps(j)
 	return j.v

@@ -97,7 +97,7 @@ func driverSteps(j *judgement) []report.Text {
 			steps = append(steps, report.T("Update the drivers that work with it: %s.", suspects))
 		}
 	}
-	if suspects != "" && !j.itself && !crashTools[v.Image] {
+	if suspects = j.unwatched(suspects); suspects != "" && !j.itself && !crashTools[v.Image] {
 		steps = append(steps, verifierStep(suspects))
 	}
 	if v.Confidence != report.High {
@@ -122,7 +122,10 @@ func updateStep(image string) report.Text {
 func unknownSteps(j *judgement) []report.Text {
 	var steps []report.Text
 	if third := thirdPartyNames(j); third != "" {
-		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third), verifierStep(third))
+		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third))
+		if third = j.unwatched(third); third != "" {
+			steps = append(steps, verifierStep(third))
+		}
 	}
 	if advice := categoryAdvice(j.f.Code); advice != nil {
 		return append(append(steps, advice...), keepDumpStep(j))

@@ -8,4 +8,5 @@ func (c *collection) collectWhole() {
 	c.collectPage()
 	c.collectPending()
 	c.collectStuck()
+	c.collectWatched()
 }
