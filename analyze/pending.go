@@ -19,9 +19,10 @@ type Pending struct {
 	Process   string // whose thread waits for it; "" for the current thread's
 	Thread    uint64 // its number
 	Waited    time.Duration
-	More      int  // other requests that the same driver keeps threads waiting for
-	Cancelled bool // its driver was told to give it up
-	Fixed     bool // no routine is set that would cancel it
+	Filters   []string // of third parties, on the device's stack, where Driver is part of Windows
+	More      int      // other requests that the same driver keeps threads waiting for
+	Cancelled bool     // its driver was told to give it up
+	Fixed     bool     // no routine is set that would cancel it
 }
 
 // The IRP_MJ_ codes of device controls (wdm.h).
@@ -42,13 +43,13 @@ func (c *collection) collectPending() {
 	}
 	list, _ := c.m.ThreadIRPs(t.Address) // those that can be read
 	for _, r := range list[:min(len(list), maxPending)] {
-		if p := pending(c.m, r); p.Driver != "" {
+		if p := c.pending(r); p.Driver != "" {
 			c.facts.Pending = append(c.facts.Pending, p)
 		}
 	}
 }
 
-func pending(m *kernel.Machine, r kernel.Request) Pending {
+func (c *collection) pending(r kernel.Request) Pending {
 	p := Pending{Address: uint64(r.Address), Cancelled: r.Cancelled, Fixed: r.CancelRoutine == 0}
 	holder, ok := r.Holder()
 	if !ok {
@@ -58,7 +59,8 @@ func pending(m *kernel.Machine, r kernel.Request) Pending {
 	if holder.Major == deviceControl || holder.Major == internalDeviceControl {
 		p.Control = uint32(holder.Parameters[2]) // Parameters.DeviceIoControl.IoControlCode
 	}
-	p.Device, _ = m.ObjectPath(holder.Device) // most have none
+	p.Device, _ = c.m.ObjectPath(holder.Device) // most have none
+	c.collectFilters(&p, holder.Device)
 	return p
 }
 
@@ -88,10 +90,14 @@ func (j *judgement) judgePending() {
 		return
 	}
 	for _, p := range j.f.Pending {
-		if !thirdParty(p.Driver) {
+		if p.suspect() == "" {
 			continue
 		}
 		j.evidence(report.Recorded, report.T("requests of the thread"), report.T("The thread's pending request (%s) is with %s.", p.what(), p.at()))
+		if !thirdParty(p.Driver) {
+			j.judgeFilters(p)
+			continue
+		}
 		j.suggestFirst(p.Driver, report.T("the thread's pending request (%s) is with it", p.what()))
 	}
 }

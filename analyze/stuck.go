@@ -11,7 +11,7 @@ import (
 
 // Stuck is what did not go on in a machine that somebody stopped.
 type Stuck struct {
-	Requests  []Pending   // held by drivers of third parties, one of each, the likeliest to be stuck first
+	Requests  []Pending   // with drivers of third parties, or on their devices, one of each, the likeliest to be stuck first
 	Locks     []Lock      // that threads wait for
 	Deadlocks [][]Blocked // rings of threads that wait for each other
 	Short     Shortage
@@ -80,7 +80,7 @@ func (c *collection) stuckRequests(processes []kernel.Process) []Pending {
 			irps, _ := c.m.ThreadIRPs(t.Address)
 			requests += len(irps)
 			for _, r := range irps {
-				keepLikeliest(kept, waiting(c.m, r, p, t))
+				keepLikeliest(kept, c.waiting(r, p, t))
 			}
 		}
 	}
@@ -100,8 +100,8 @@ func waitsForIO(t kernel.Thread) bool {
 	return t.State == kernel.Waiting && t.Waited >= longWait && (t.WaitReason == "Executive" || t.WaitReason == "DelayExecution")
 }
 
-func waiting(m *kernel.Machine, r kernel.Request, p kernel.Process, t kernel.Thread) Pending {
-	out := pending(m, r)
+func (c *collection) waiting(r kernel.Request, p kernel.Process, t kernel.Thread) Pending {
+	out := c.pending(r)
 	out.Process, out.Waited = p.Name, t.Waited
 	if t.ID != nil {
 		out.Thread = *t.ID
@@ -123,24 +123,26 @@ func (p Pending) overdue() int {
 	return 0
 }
 
-// compareStuck puts the request first that is the likelier to be stuck, then the older one.
+// compareStuck puts the request first that is the likelier to be stuck: one that a third
+// party's driver has itself, one that is overdue, the older one.
 func compareStuck(a, b Pending) int {
-	return cmp.Or(cmp.Compare(b.overdue(), a.overdue()), cmp.Compare(b.Waited, a.Waited), cmp.Compare(a.Driver, b.Driver))
+	return cmp.Or(cmp.Compare(len(a.Filters), len(b.Filters)), cmp.Compare(b.overdue(), a.overdue()), cmp.Compare(b.Waited, a.Waited), cmp.Compare(a.Driver, b.Driver))
 }
 
 // keepLikeliest keeps of each driver that is no part of Windows one request.
 func keepLikeliest(kept map[string]*Pending, p Pending) {
-	if !thirdParty(p.Driver) {
+	suspect := p.suspect()
+	if suspect == "" {
 		return
 	}
-	if old := kept[p.Driver]; old != nil {
+	if old := kept[suspect]; old != nil {
 		p.More = old.More + 1
 		if compareStuck(*old, p) <= 0 {
 			old.More = p.More
 			return
 		}
 	}
-	kept[p.Driver] = &p
+	kept[suspect] = &p
 }
 
 // stuckLocks lists the locks that the most threads wait for.
@@ -177,6 +179,10 @@ func (j *judgement) judgeStuck() {
 	}
 	for _, p := range s.Requests {
 		j.evidence(report.Recorded, report.T("requests of the threads"), report.T("Thread %d of %s has waited %s inside the kernel; its request (%s) is with %s.", p.Thread, p.Process, waited(p.Waited), p.what(), p.at()))
+		if !thirdParty(p.Driver) {
+			j.judgeFilters(p)
+			continue
+		}
 		j.suggest(p.Driver, p.whyStuck())
 	}
 }

@@ -231,3 +231,35 @@ func TestWatched(t *testing.T) {
 		})
 	}
 }
+
+// A request that a driver of Windows has points at the driver from outside Windows on the
+// same device, behind those that have a request themselves.
+func TestRanking_Filters(t *testing.T) {
+	for _, o := range builds {
+		t.Run(fmt.Sprintf("%s %d", o.Arch, o.Build), func(t *testing.T) {
+			c := played(t, "hang-irp", o)
+			s := c.System
+			thread := s.Process("services.exe").Threads[0]
+			event, err := s.Event()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.AddIRP(s.Driver("labusb").Devices[0], lab.Request{Major: 22, Minor: 2, Thread: thread, Current: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Wait(thread, event, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Set(thread.Address, "_KTHREAD", "WaitTime", 4, 1); err != nil {
+				t.Fatal(err)
+			}
+			v := reportOf(t, c).Verdict
+			if len(v.Alternatives) != 2 || v.Alternatives[0].Image != "myfault.sys" || v.Alternatives[1].Image != "labusb.sys" {
+				t.Errorf("%v", v.Alternatives)
+			}
+			if facts := fmt.Sprint(v.Evidence); !strings.Contains(facts, "USBXHCI.SYS is part of Windows; drivers from outside Windows on the same device: labusb.sys.") {
+				t.Error(facts)
+			}
+		})
+	}
+}
