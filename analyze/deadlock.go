@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"bugcheck/kernel"
-	"bugcheck/mem"
 	"bugcheck/report"
 )
 
@@ -39,40 +38,9 @@ func (c *collection) deadlocks(locks []kernel.Resource) [][]Blocked {
 }
 
 func (c *collection) blocked(w kernel.LockWait) Blocked {
-	at := c.threadAtWork(w.Thread)
-	return Blocked{Process: at.process, Thread: at.id, Driver: at.driver, Lock: uint64(w.Resource)}
-}
-
-// threadAtWork is a thread by its names, and which third party's driver is at work there.
-type threadAtWork struct {
-	process string
-	id      uint64
-	driver  string
-}
-
-// threadAtWork looks a thread up; what is not in the dump stays empty.
-func (c *collection) threadAtWork(thread mem.VA) (at threadAtWork) {
-	t, err := c.m.ThreadAt(thread)
-	if err != nil {
-		return at
-	}
-	if t.ID != nil {
-		at.id = *t.ID
-	}
-	if p, err := c.m.ProcessAt(t.Process); err == nil {
-		at.process = p.Name
-	}
-	frames, _ := c.m.ThreadStack(t) // as far as it goes
-	for _, f := range kernelFrames(c.m, frames) {
-		if f.Trust == report.TrustScan {
-			return at
-		}
-		if thirdParty(f.Image) {
-			at.driver = f.Image
-			return at
-		}
-	}
-	return at
+	var at Lock
+	c.lockOwner(&at, w.Thread)
+	return Blocked{Process: at.Process, Thread: at.Thread, Driver: at.Driver, Lock: uint64(w.Resource)}
 }
 
 // judgeDeadlocks says who waits for whom. A driver inside a ring has one lock and asks for

@@ -51,9 +51,9 @@ func Judge(f Facts) report.Verdict {
 	}
 	j.judgeNoticed()
 	j.judgePending()
+	j.judgeWatched()
 	j.name()
 	j.alternatives()
-	j.judgeWatched()
 	j.summarize(r)
 	j.v.NextSteps = nextSteps(j)
 	return j.v

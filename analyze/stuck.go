@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bugcheck/kernel"
+	"bugcheck/mem"
 	"bugcheck/report"
 )
 
@@ -152,10 +153,35 @@ func (c *collection) stuckLocks(list []kernel.Resource) []Lock {
 	slices.SortStableFunc(list, func(a, b kernel.Resource) int { return cmp.Compare(waiters(b), waiters(a)) })
 	var locks []Lock
 	for _, r := range list[:min(len(list), shownLocks)] {
-		at := c.threadAtWork(r.Owners[0].Thread)
-		locks = append(locks, Lock{Address: uint64(r.Address), Waiters: waiters(r), Process: at.process, Thread: at.id, Driver: at.driver})
+		l := Lock{Address: uint64(r.Address), Waiters: waiters(r)}
+		c.lockOwner(&l, r.Owners[0].Thread)
+		locks = append(locks, l)
 	}
 	return locks
+}
+
+// lockOwner says who has a lock, and which driver is at work there.
+func (c *collection) lockOwner(l *Lock, thread mem.VA) {
+	t, err := c.m.ThreadAt(thread)
+	if err != nil {
+		return
+	}
+	if t.ID != nil {
+		l.Thread = *t.ID
+	}
+	if p, err := c.m.ProcessAt(t.Process); err == nil {
+		l.Process = p.Name
+	}
+	frames, _ := c.m.ThreadStack(t) // as far as it goes
+	for _, f := range kernelFrames(c.m, frames) {
+		if f.Trust == report.TrustScan {
+			return
+		}
+		if thirdParty(f.Image) {
+			l.Driver = f.Image
+			return
+		}
+	}
 }
 
 // judgeStuck says what did not go on. Whose fault it is, it does not prove: some
