@@ -33,6 +33,7 @@ type Facts struct {
 	Images      []Image       // the loaded modules
 	Unloaded    []string      // drivers that had left before the crash, the last first
 	Verifier    bool          // driver verifier was on, or made this crash
+	Watched     []string      // by driver verifier, or calling one that is; as far as the list of drivers records it
 	BadStack    bool          // the stack pointer was outside the thread's stack; only a log says it
 	Named       string        // the image that Windows itself names (KiBugCheckDriver); "" if none
 	CPUVendor   string        // GenuineIntel, AuthenticAMD

@@ -55,6 +55,7 @@ func Judge(f Facts) report.Verdict {
 	}
 	j.judgeNoticed()
 	j.judgePending()
+	j.judgeWatched()
 	j.name()
 	j.alternatives()
 	j.judgeKnown()

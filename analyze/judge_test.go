@@ -209,3 +209,23 @@ func TestClasses(t *testing.T) {
 		}
 	}
 }
+
+// A driver inside a deadlock comes ahead of one that has a lock or a request.
+func TestJudge_Deadlock(t *testing.T) {
+	s := &Stuck{
+		Requests:  []Pending{{Driver: "vendor3.sys", Process: "a.exe", Thread: 4, Waited: time.Hour, Fixed: true}},
+		Locks:     []Lock{{Address: 0x1000, Waiters: 9, Process: "System", Thread: 12, Driver: "vendor2.sys"}},
+		Deadlocks: [][]Blocked{{{Process: "System", Thread: 8, Lock: 0x2000}, {Process: "b.exe", Thread: 16, Driver: "vendor1.sys", Lock: 0x3000}}},
+	}
+	v := Judge(Facts{Code: 0xe2, Whole: true, Stuck: s})
+	var order []string
+	for _, a := range v.Alternatives {
+		order = append(order, a.Image)
+	}
+	if want := []string{"vendor1.sys", "vendor2.sys", "vendor3.sys"}; !reflect.DeepEqual(order, want) || v.Cause != report.CauseRequested {
+		t.Errorf("%s: %v, want %v", v.Cause, order, want)
+	}
+	if steps := v.NextSteps[0].String(); !strings.Contains(steps, "vendor1.sys") {
+		t.Errorf("first step: %s", steps)
+	}
+}

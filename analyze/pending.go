@@ -11,15 +11,18 @@ import (
 
 // Pending is an I/O request that a thread made and that is not completed.
 type Pending struct {
-	Address uint64
-	Major   string // IRP_MJ_DEVICE_CONTROL
-	Control uint32 // control code of such a request; else zero
-	Driver  string // image of the driver that has it; "" if not known
-	Device  string // its device's name; "" if it has none
-	Process string // whose thread waits for it; "" for the current thread's
-	Thread  uint64 // its number
-	Waited  time.Duration
-	More    int // other requests that the same driver keeps threads waiting for
+	Address   uint64
+	Major     string // IRP_MJ_DEVICE_CONTROL
+	Control   uint32 // control code of such a request; else zero
+	Driver    string // image of the driver that has it; "" if not known
+	Device    string // its device's name; "" if it has none
+	Process   string // whose thread waits for it; "" for the current thread's
+	Thread    uint64 // its number
+	Waited    time.Duration
+	Filters   []string // of third parties, on the device's stack, where Driver is part of Windows
+	More      int      // other requests that the same driver keeps threads waiting for
+	Cancelled bool     // its driver was told to give it up
+	Fixed     bool     // no routine is set that would cancel it
 }
 
 // The IRP_MJ_ codes of device controls (wdm.h).
@@ -47,7 +50,7 @@ func (c *collection) collectPending() {
 }
 
 func pending(m *kernel.Machine, r kernel.Request) Pending {
-	p := Pending{Address: uint64(r.Address)}
+	p := Pending{Address: uint64(r.Address), Cancelled: r.Cancelled, Fixed: r.CancelRoutine == 0}
 	holder, ok := r.Holder()
 	if !ok {
 		return p
@@ -57,6 +60,7 @@ func pending(m *kernel.Machine, r kernel.Request) Pending {
 		p.Control = uint32(holder.Parameters[2]) // Parameters.DeviceIoControl.IoControlCode
 	}
 	p.Device, _ = m.ObjectPath(holder.Device) // most have none
+	p.addFilters(m, holder.Device)
 	return p
 }
 
@@ -86,10 +90,14 @@ func (j *judgement) judgePending() {
 		return
 	}
 	for _, p := range j.f.Pending {
-		if !thirdParty(p.Driver) {
+		if p.suspect() == "" {
 			continue
 		}
 		j.evidence(report.Recorded, report.T("requests of the thread"), report.T("The thread's pending request (%s) is with %s.", p.what(), p.at()))
+		if !thirdParty(p.Driver) {
+			j.judgeFilters(p)
+			continue
+		}
 		j.suggestFirst(p.Driver, report.T("the thread's pending request (%s) is with it", p.what()))
 	}
 }

@@ -122,7 +122,7 @@ func driverSteps(j *judgement) []report.Text {
 			steps = append(steps, report.T("Update the drivers that work with it: %s.", suspects))
 		}
 	}
-	if suspects != "" && !j.itself && !crashTools[v.Image] {
+	if suspects = j.unwatched(suspects); suspects != "" && !j.itself && !crashTools[v.Image] {
 		steps = append(steps, verifierStep(suspects))
 	}
 	if v.Confidence != report.High {
@@ -149,7 +149,10 @@ func unknownSteps(j *judgement) []report.Text {
 	if third := thirdPartyNames(j); crashTools[strings.ToLower(third)] {
 		return append(steps, updateStep(third), keepDumpStep(j))
 	} else if third != "" {
-		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third), verifierStep(third))
+		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third))
+		if third = j.unwatched(third); third != "" {
+			steps = append(steps, verifierStep(third))
+		}
 	}
 	if advice := categoryAdvice(j.f.Code); advice != nil {
 		return append(append(steps, advice...), keepDumpStep(j))
@@ -368,10 +371,15 @@ func criticalProcessSteps(*judgement) []report.Text {
 	}
 }
 
-func processorSteps(*judgement) []report.Text {
-	return []report.Text{
+// processorSteps begin with the driver that the processor was last seen in: to replace it
+// is quick to try, and hardware is suspected when that did not help.
+func processorSteps(j *judgement) []report.Text {
+	var steps []report.Text
+	if names := thirdPartyNames(j); names != "" {
+		steps = append(steps, report.T("Update the driver that the processor was in: %s; if it was updated lately, go back to the version before.", names))
+	}
+	return append(steps,
 		report.T("Run the processor at its standard speed and voltage, and update the firmware (BIOS) and its microcode."),
 		report.T("On a virtual machine: look at the host, which may not have given the processor any time."),
-		report.T("If it happens again on a physical machine, have the processor and mainboard tested."),
-	}
+		report.T("If it happens again on a physical machine, have the processor and mainboard tested."))
 }

@@ -12,9 +12,10 @@ import (
 
 // Stuck is what did not go on in a machine that somebody stopped.
 type Stuck struct {
-	Requests []Pending // held by drivers of third parties, the oldest of each, the oldest first
-	Locks    []Lock    // that threads wait for
-	Short    Shortage
+	Requests  []Pending   // with drivers of third parties, or on their devices, one of each, the likeliest to be stuck first
+	Locks     []Lock      // that threads wait for
+	Deadlocks [][]Blocked // rings of threads that wait for each other
+	Short     Shortage
 }
 
 // Lock is an ERESOURCE that threads wait for.
@@ -61,14 +62,15 @@ func (c *collection) collectStuck() {
 	}
 	s := &Stuck{}
 	s.Requests = c.stuckRequests(processes)
-	s.Locks = c.stuckLocks()
+	locks, _ := c.m.Resources(kernel.Resource.Contended) // those that can be read
+	s.Locks, s.Deadlocks = c.stuckLocks(locks), c.deadlocks(locks)
 	s.Short = c.shortage(processes)
 	c.facts.Stuck = s
 }
 
 // stuckRequests lists requests that threads have waited for.
 func (c *collection) stuckRequests(processes []kernel.Process) []Pending {
-	oldest := map[string]*Pending{}
+	kept := map[string]*Pending{}
 	threads, requests := 0, 0
 	for _, p := range processes {
 		list, _ := c.m.Threads(p) // those that can be read
@@ -82,17 +84,15 @@ func (c *collection) stuckRequests(processes []kernel.Process) []Pending {
 			irps, _ := c.m.ThreadIRPs(t.Address)
 			requests += len(irps)
 			for _, r := range irps {
-				keepOldest(oldest, waiting(c.m, r, p, t))
+				keepLikeliest(kept, c.waiting(r, p, t))
 			}
 		}
 	}
-	found := make([]Pending, 0, len(oldest))
-	for _, p := range oldest {
+	found := make([]Pending, 0, len(kept))
+	for _, p := range kept {
 		found = append(found, *p)
 	}
-	slices.SortFunc(found, func(a, b Pending) int {
-		return cmp.Or(cmp.Compare(b.Waited, a.Waited), cmp.Compare(a.Driver, b.Driver))
-	})
+	slices.SortFunc(found, compareStuck)
 	return found[:min(len(found), shownRequests)]
 }
 
@@ -104,8 +104,8 @@ func waitsForIO(t kernel.Thread) bool {
 	return t.State == kernel.Waiting && t.Waited >= longWait && (t.WaitReason == "Executive" || t.WaitReason == "DelayExecution")
 }
 
-func waiting(m *kernel.Machine, r kernel.Request, p kernel.Process, t kernel.Thread) Pending {
-	out := pending(m, r)
+func (c *collection) waiting(r kernel.Request, p kernel.Process, t kernel.Thread) Pending {
+	out := pending(c.m, r)
 	out.Process, out.Waited = p.Name, t.Waited
 	if t.ID != nil {
 		out.Thread = *t.ID
@@ -113,24 +113,45 @@ func waiting(m *kernel.Machine, r kernel.Request, p kernel.Process, t kernel.Thr
 	return out
 }
 
-// keepOldest keeps the oldest request of each driver that is no part of Windows.
-func keepOldest(oldest map[string]*Pending, p Pending) {
-	if !thirdParty(p.Driver) {
+// overdue is how much speaks for a request that is stuck, not held by design. A driver that
+// may hold requests for long has to set a routine that cancels them, and to complete at once
+// what is cancelled
+// (https://learn.microsoft.com/windows-hardware/drivers/kernel/introduction-to-cancel-routines).
+func (p Pending) overdue() int {
+	switch {
+	case p.Cancelled:
+		return 2
+	case p.Fixed:
+		return 1
+	}
+	return 0
+}
+
+// compareStuck puts the request first that is the likelier to be stuck: one that a third
+// party's driver has itself, one that is overdue, the older one.
+func compareStuck(a, b Pending) int {
+	return cmp.Or(cmp.Compare(len(a.Filters), len(b.Filters)), cmp.Compare(b.overdue(), a.overdue()), cmp.Compare(b.Waited, a.Waited), cmp.Compare(a.Driver, b.Driver))
+}
+
+// keepLikeliest keeps of each driver that is no part of Windows one request.
+func keepLikeliest(kept map[string]*Pending, p Pending) {
+	suspect := p.suspect()
+	if suspect == "" {
 		return
 	}
-	if old := oldest[p.Driver]; old != nil {
+	if old := kept[suspect]; old != nil {
 		p.More = old.More + 1
-		if old.Waited >= p.Waited {
+		if compareStuck(*old, p) <= 0 {
 			old.More = p.More
 			return
 		}
 	}
-	oldest[p.Driver] = &p
+	kept[suspect] = &p
 }
 
 // stuckLocks lists the locks that the most threads wait for.
-func (c *collection) stuckLocks() []Lock {
-	list, _ := c.m.Resources(kernel.Resource.Contended) // those that can be read
+func (c *collection) stuckLocks(list []kernel.Resource) []Lock {
+	list = slices.Clone(list)
 	waiters := func(r kernel.Resource) int { return int(r.ExclusiveWaiters.Count + r.SharedWaiters.Count) }
 	slices.SortStableFunc(list, func(a, b kernel.Resource) int { return cmp.Compare(waiters(b), waiters(a)) })
 	var locks []Lock
@@ -179,6 +200,7 @@ func (j *judgement) judgeStuck() {
 	if s == nil {
 		return
 	}
+	j.judgeDeadlocks(s.Deadlocks)
 	j.v.Evidence = append(j.v.Evidence, s.Short.Evidence...)
 	for _, d := range thirdParties(s.Short.Drivers) {
 		j.suggest(d, report.T("its tag %s holds the most of the pool that was used up", tagWord(s.Short.Tag)))
@@ -192,8 +214,23 @@ func (j *judgement) judgeStuck() {
 	}
 	for _, p := range s.Requests {
 		j.evidence(report.Recorded, report.T("requests of the threads"), report.T("Thread %d of %s has waited %s inside the kernel; its request (%s) is with %s.", p.Thread, p.Process, waited(p.Waited), p.what(), p.at()))
-		j.suggest(p.Driver, report.T("it keeps a thread of %s waiting for a request (%s); some drivers do that by design", p.Process, p.what()))
+		if !thirdParty(p.Driver) {
+			j.judgeFilters(p)
+			continue
+		}
+		j.suggest(p.Driver, p.whyStuck())
 	}
+}
+
+// whyStuck is what speaks against the driver that keeps a request.
+func (p Pending) whyStuck() report.Text {
+	switch {
+	case p.Cancelled:
+		return report.T("it was told to give up a request (%s) that a thread of %s waits for, and has not done so", p.what(), p.Process)
+	case p.Fixed:
+		return report.T("it keeps a thread of %s waiting for a request (%s) that nothing can cancel: a driver that holds requests for long has to see to that", p.Process, p.what())
+	}
+	return report.T("it keeps a thread of %s waiting for a request (%s); some drivers do that by design", p.Process, p.what())
 }
 
 // waited is a time for people.

@@ -12,4 +12,5 @@ func (c *collection) collectWhole() {
 	c.collectRAM()
 	c.collectPending()
 	c.collectStuck()
+	c.collectWatched()
 }

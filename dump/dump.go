@@ -120,9 +120,20 @@ type Driver struct {
 	EntryPoint     mem.VA // zero: not recorded
 	ExceptionTable mem.VA // the image's .pdata; zero: not recorded
 	ExceptionSize  uint32 // bytes
+	Verified       bool   // driver verifier watches it, or a driver that it calls; false too where that is not recorded
 	Version        string // of the file: 10.0.19041.1; user-mode minidumps alone
 	PDB            PDB    // its symbol file; user-mode minidumps alone
 }
+
+// imageVerifying is the flag of an entry in the list of loaded drivers by which
+// MmIsDriverVerifying tells that a driver is watched, or calls one that is: LDRP_IMAGE_VERIFYING
+// in ReactOS (sdk/include/ndk/ldrtypes.h). The flags around it stand in today's dumps where
+// that list says.
+const imageVerifying = 0x02000000
+
+// Verifying reports that the Flags of a KLDR_DATA_TABLE_ENTRY say that driver verifier
+// watches the image.
+func Verifying(flags uint32) bool { return flags&imageVerifying != 0 }
 
 // End is the first address behind the image.
 func (d Driver) End() mem.VA { return d.Base + mem.VA(d.Size) }

@@ -206,6 +206,7 @@ func driver(b []byte, a Arch) Driver {
 			Base:       mem.VA(le.U32(b, 0x1c)),
 			EntryPoint: mem.VA(le.U32(b, 0x20)),
 			Size:       uint64(le.U32(b, 0x24)),
+			Verified:   Verifying(le.U32(b, 0x38)),
 			Checksum:   le.U32(b, 0x44),
 			Timestamp:  le.U32(b, 0x48),
 		}
@@ -216,6 +217,7 @@ func driver(b []byte, a Arch) Driver {
 		Base:           mem.VA(le.U64(b, 0x38)),
 		EntryPoint:     mem.VA(le.U64(b, 0x40)),
 		Size:           uint64(le.U32(b, 0x48)),
+		Verified:       Verifying(le.U32(b, 0x70)),
 		Checksum:       le.U32(b, 0x80),
 		Timestamp:      le.U32(b, 0x88),
 	}

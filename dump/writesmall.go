@@ -214,6 +214,9 @@ func driverEntry(b []byte, d Driver) {
 	binary.LittleEndian.PutUint64(b[0x38:], uint64(d.Base))
 	binary.LittleEndian.PutUint64(b[0x40:], uint64(d.EntryPoint))
 	binary.LittleEndian.PutUint32(b[0x48:], uint32(d.Size))
+	if d.Verified {
+		binary.LittleEndian.PutUint32(b[0x70:], imageVerifying)
+	}
 	binary.LittleEndian.PutUint32(b[0x80:], d.Checksum)
 	binary.LittleEndian.PutUint32(b[0x88:], d.Timestamp)
 }

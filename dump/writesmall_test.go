@@ -33,6 +33,7 @@ func TestWriteSmall_RoundTrip(t *testing.T) {
 		Captured: []Captured{{Address: 0xffffb30c45000000, Data: []byte("a block of pool")}, {Address: 0xffffb30c45001000, Data: []byte{1}}},
 		Tagged:   []Tagged{{GUID: win.GUID{1, 2, 3}, Data: []byte("odd")}, {GUID: win.GUID{4}, Data: bytes.Repeat([]byte{7}, 4096)}},
 	}
+	s.Drivers[1].Verified = true
 	s.Blocks.BrokenDriver = "myfault.sys"
 	var file bytes.Buffer
 	if err := WriteSmall(&file, s); err != nil {

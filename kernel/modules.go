@@ -28,7 +28,7 @@ const (
 // LIST_ENTRY, which stands first.
 type loaderLayout struct {
 	size, base, entry, imageSize, fullName, baseName int
-	exceptionTable, exceptionSize, checksum          int // the kernel's list alone
+	exceptionTable, exceptionSize, checksum, flags   int // the kernel's list alone
 	timestamp                                        int // from Windows 8 on
 }
 
@@ -38,11 +38,11 @@ type loaderLayout struct {
 var (
 	loader64 = loaderLayout{
 		size: 0xa0, base: 0x30, entry: 0x38, imageSize: 0x40, fullName: 0x48, baseName: 0x58,
-		exceptionTable: 0x10, exceptionSize: 0x18, checksum: 0x78, timestamp: 0x9c,
+		exceptionTable: 0x10, exceptionSize: 0x18, checksum: 0x78, flags: 0x68, timestamp: 0x9c,
 	}
 	loader32 = loaderLayout{
 		size: 0x50, base: 0x18, entry: 0x1c, imageSize: 0x20, fullName: 0x24, baseName: 0x2c,
-		exceptionTable: 0x8, exceptionSize: 0xc, checksum: 0x40, timestamp: -1,
+		exceptionTable: 0x8, exceptionSize: 0xc, checksum: 0x40, flags: 0x34, timestamp: -1,
 	}
 )
 
@@ -112,7 +112,7 @@ func (m *Machine) loaderEntry(memory mem.Reader, va mem.VA) (dump.Driver, error)
 	d := dump.Driver{
 		Base: o.pointer(l.base), Size: uint64(o.u32(l.imageSize)), EntryPoint: o.pointer(l.entry),
 		ExceptionTable: o.pointer(l.exceptionTable), ExceptionSize: o.u32(l.exceptionSize),
-		Checksum: o.u32(l.checksum), Timestamp: o.u32(l.timestamp),
+		Checksum: o.u32(l.checksum), Timestamp: o.u32(l.timestamp), Verified: dump.Verifying(o.u32(l.flags)),
 	}
 	if d.Base == 0 || d.Base%mem.PageSize != 0 || d.Size == 0 || d.Size > maxImage || d.End() < d.Base {
 		return d, fmt.Errorf("an image of %d bytes at %v cannot be", d.Size, d.Base)

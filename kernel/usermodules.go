@@ -84,7 +84,11 @@ func (m *Machine) programModules(memory mem.Reader, process object) ([]dump.Driv
 	if at == 0 || !m.isUser(at) {
 		return nil, fmt.Errorf("PEB at %v: its loader's data cannot be at %v", peb, at)
 	}
-	return m.loaderList(memory, at+mem.VA(head))
+	list, err := m.loaderList(memory, at+mem.VA(head))
+	for i := range list {
+		list[i].Verified = false // flags of a program's library mean something else
+	}
+	return list, err
 }
 
 // pointerIn reads a pointer of the machine's width in an address space.
