@@ -68,14 +68,16 @@ var objects = map[string]map[string]string{
 		"image": "string", "module": "string", "symbol": "string", "bucket": "string", "bucket_hash": "string", "difference": "string",
 	},
 	"Incident": {
-		"kind": "string", "at": "string", "at_source": "string", "at_trust": "string", "restarted_at": "string", "bugcheck": "Bugcheck",
+		"kind": "string", "at": "string", "at_source": "string", "at_trust": "string", "zone_minutes": "int", "restarted_at": "string", "bugcheck": "Bugcheck",
 		"summary": "string", "dump_path": "string", "report_id": "string", "bucket": "string", "dumps": "[]IncidentDump",
 		"no_dump": "string", "records": "[]Event", "before": "[]Event", "changed": "[]Event", "evidence": "[]Evidence",
 	},
 	"IncidentDump": {"file": "string", "verdict": "Verdict", "tied": "string"},
 	"Event": {
 		"at": "string", "log": "string", "record": "int", "provider": "string", "id": "int", "kind": "string", "what": "string", "count": "int",
+		"values": "[]Fact",
 	},
+	"Fact": {"name": "string", "value": "string"},
 }
 
 // registersType is the object whose fields are the registers of the processor that
