@@ -32,8 +32,9 @@ func (k *caseStory) judge() {
 		}
 	}
 	if lost := len(k.Crashes) - len(k.reports); lost > 0 && len(k.reports) > 0 {
-		k.evidence(report.Recorded, report.T("event log"), report.T("%d more crashes left no dump that was given: who did those is not known.", lost))
+		k.evidence(report.Recorded, report.T("event log"), report.T("Crashes that no dump was given of: %d. Who did those is not known.", lost))
 	}
+	k.lostSteps()
 	k.eventEvidence()
 	k.changeEvidence()
 }
@@ -58,10 +59,68 @@ func (k *caseStory) nothing() bool {
 		k.decide(report.CauseUnknown, report.Low, report.T("No crash of Windows is told of by these files."), nil)
 		return true
 	}
-	k.decide(report.CauseUnknown, report.Low, report.T("Windows crashed %d times; without a dump nobody can say who did it.", len(k.Crashes)), []report.Text{
-		report.T("See to it that the next crash leaves a dump: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 7 /f, a page file of the system's choice on the system disk, then restart."),
-	})
+	stops := 0
+	for _, c := range k.Crashes {
+		if c.Code != 0 {
+			stops++
+		}
+	}
+	summary, steps := report.T("Of %d crashes Windows left a stop code in %d; without a dump nobody can say who did them.", len(k.Crashes), stops), []report.Text(nil)
+	switch {
+	case stops == 0 && len(k.Crashes) == 1:
+		summary, steps = report.T("The machine went off without a shutdown and without a stop code: power, a reset or a hang are more likely than a crash of Windows."), offSteps()
+	case stops == 0:
+		summary, steps = report.T("The machine went off %d times without a shutdown and without a stop code: power, resets or hangs are more likely than crashes of Windows.", len(k.Crashes)), offSteps()
+	case len(k.Crashes) == 1:
+		summary = report.T("Windows crashed once; without a dump nobody can say who did it.")
+	case stops == len(k.Crashes):
+		summary = report.T("Windows crashed %d times; without a dump nobody can say who did it.", stops)
+	}
+	k.decide(report.CauseUnknown, report.Low, summary, steps)
 	return true
+}
+
+// offSteps are for a machine that went off without Windows' doing: no dump can be had of
+// that, but a machine that hangs can be made to leave one
+// (https://learn.microsoft.com/windows-hardware/drivers/debugger/forcing-a-system-crash-from-the-keyboard,
+// https://learn.microsoft.com/powershell/module/hyper-v/debug-vm).
+func offSteps() []report.Text {
+	return []report.Text{
+		report.T("Ask who switched it off. Look at the log of the management controller (iLO, iDRAC, BMC), of the host if the machine is virtual, and of the UPS at these times: power that fails and a reset leave nothing in Windows."),
+		report.T("If it had hung: next time let it crash instead of switching it off, so that a dump says why. Send an NMI (an interrupt that stops Windows with a dump) from the management controller or the host (Hyper-V: Debug-VM NAME -InjectNonMaskableInterrupt -Force)."),
+		report.T("If it goes off by itself: check the power supply, temperature and cooling, and test the memory."),
+	}
+}
+
+// lostSteps are about the stops that no dump was given of. What Windows saved can be
+// fetched, unless a later crash was saved in its place; where it saved nothing, the next
+// crash has to leave something.
+func (k *caseStory) lostSteps() {
+	if k.Events == nil {
+		return
+	}
+	var fetch []string
+	later, unsaved := map[string]bool{}, false
+	for _, in := range slices.Backward(k.Events.Incidents) {
+		switch path := strings.ToLower(in.DumpPath); {
+		case path != "" && len(in.Dumps) == 0 && !later[path]:
+			fetch = append(fetch, in.DumpPath)
+			later[path] = true
+		case path != "":
+			later[path] = true
+		case in.Kind == report.IncidentStop && len(in.Dumps) == 0:
+			unsaved = true
+		}
+	}
+	var steps []report.Text
+	if len(fetch) > 0 {
+		steps = append(steps, report.T("Fetch what Windows saved and the files given do not hold: %s.", someOf(fetch)))
+	}
+	if unsaved {
+		steps = append(steps, report.T("See to it that the next crash leaves a dump: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 7 /f, a page file of the system's choice on the system disk, then restart."))
+	}
+	next := &k.Verdict.NextSteps
+	*next = append((*next)[:min(len(*next), maxSteps-len(steps))], steps...)
 }
 
 // sameBit: the same bit wrong in several places at different times is a line of a memory

@@ -210,3 +210,52 @@ func TestCompare(t *testing.T) {
 		t.Errorf("another driver: %+v", c)
 	}
 }
+
+// endOf is an end that the event log tells of; code is zero where it knows none.
+func endOf(hours int, code uint32, path string, dumps ...string) report.Incident {
+	at := caseStart.Add(time.Duration(hours) * time.Hour)
+	in := report.Incident{Kind: report.IncidentUnexplained, At: &at, DumpPath: path}
+	if code != 0 {
+		in.Kind, in.Bugcheck = report.IncidentStop, &report.Bugcheck{Code: report.Hex32(code)}
+	}
+	for _, d := range dumps {
+		in.Dumps = append(in.Dumps, report.IncidentDump{File: d})
+	}
+	return in
+}
+
+// Without dumps the log tells power from crashes; what Windows saved is to be fetched,
+// but for what a later crash overwrote.
+func TestCases_WithoutDumps(t *testing.T) {
+	const saved, small = `C:\Windows\MEMORY.DMP`, `C:\Windows\Minidump\1.dmp`
+	for _, tt := range []struct {
+		name            string
+		ends            []report.Incident
+		summary         string
+		steps, notSteps []string
+	}{
+		{"none", nil, "No crash of Windows", nil, []string{"CrashDumpEnabled", "Fetch"}},
+		{"power", []report.Incident{endOf(1, 0, "")}, "more likely than a crash of Windows", []string{"UPS", "NMI"}, []string{"CrashDumpEnabled", "Fetch"}},
+		{"power twice", []report.Incident{endOf(1, 0, ""), endOf(2, 0, "")}, "went off 2 times", []string{"UPS"}, []string{"CrashDumpEnabled"}},
+		{"nothing saved", []report.Incident{endOf(1, 0xd1, "")}, "crashed once; without a dump", []string{"CrashDumpEnabled"}, []string{"Fetch"}},
+		{"saved", []report.Incident{endOf(1, 0xd1, saved), endOf(2, 0, "")}, "Of 2 crashes Windows left a stop code in 1", []string{"Fetch", saved}, []string{"CrashDumpEnabled"}},
+		{"one saved, one not", []report.Incident{endOf(1, 0xd1, small), endOf(2, 0xd1, "")}, "crashed 2 times", []string{"Fetch", small, "CrashDumpEnabled"}, nil},
+		{"overwritten by one that was given", []report.Incident{endOf(1, 0xd1, saved), endOf(2, 0xd1, saved, "MEMORY.DMP")}, "Windows crashed", nil, []string{"Fetch", "CrashDumpEnabled"}},
+	} {
+		v := Cases(nil, &report.Events{Incidents: tt.ends})[0].Verdict
+		if !strings.Contains(v.Summary.String(), tt.summary) {
+			t.Errorf("%s: %q lacks %q", tt.name, v.Summary, tt.summary)
+		}
+		steps := fmt.Sprint(v.NextSteps)
+		for _, want := range tt.steps {
+			if !strings.Contains(steps, want) {
+				t.Errorf("%s: steps lack %q: %s", tt.name, want, steps)
+			}
+		}
+		for _, not := range tt.notSteps {
+			if strings.Contains(steps, not) {
+				t.Errorf("%s: steps have %q: %s", tt.name, not, steps)
+			}
+		}
+	}
+}

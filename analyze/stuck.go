@@ -213,7 +213,7 @@ func (j *judgement) judgeStuck() {
 		}
 	}
 	for _, p := range s.Requests {
-		j.evidence(report.Recorded, report.T("requests of the threads"), report.T("Thread %d of %s has waited %s inside the kernel; its request (%s) is with %s.", p.Thread, p.Process, waited(p.Waited), p.what(), p.at()))
+		j.evidence(report.Recorded, report.T("requests of the threads"), report.T("Thread %d of %s has waited %s inside the kernel; its request (%s) is with %s.", p.Thread, p.Process, report.Span(p.Waited), p.what(), p.at()))
 		if !thirdParty(p.Driver) {
 			j.judgeFilters(p)
 			continue
@@ -231,15 +231,4 @@ func (p Pending) whyStuck() report.Text {
 		return report.T("it keeps a thread of %s waiting for a request (%s) that nothing can cancel: a driver that holds requests for long has to see to that", p.Process, p.what())
 	}
 	return report.T("it keeps a thread of %s waiting for a request (%s); some drivers do that by design", p.Process, p.what())
-}
-
-// waited is a time for people.
-func waited(d time.Duration) report.Text {
-	if d < 2*time.Minute {
-		return report.T("%d s", int(d.Seconds()))
-	}
-	if d < time.Hour {
-		return report.T("%d min", int(d.Minutes()))
-	}
-	return report.T("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }

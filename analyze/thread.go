@@ -99,7 +99,7 @@ func (j *judgement) judgeThread(source report.Text) bool {
 	case t.Running:
 		j.evidence(report.Recorded, source, report.T("It is %s, which runs.", who))
 	case t.WaitReason != "" && t.Waited > 0:
-		j.evidence(report.Recorded, source, report.T("It is %s, which has waited %s (%s).", who, waited(t.Waited), t.WaitReason))
+		j.evidence(report.Recorded, source, report.T("It is %s, which has waited %s (%s).", who, report.Span(t.Waited), t.WaitReason))
 	case t.WaitReason != "":
 		j.evidence(report.Recorded, source, report.T("It is %s, which waits (%s).", who, t.WaitReason))
 	default:

@@ -123,7 +123,7 @@ func (p *page) caseCrash(n int, c report.CaseCrash) {
 	p.block(lead, "", p.text(c.Summary))
 	var facts []string
 	if c.UptimeSeconds != nil {
-		facts = append(facts, p.say("up for %s", (time.Duration(*c.UptimeSeconds)*time.Second).String()))
+		facts = append(facts, p.say("up for %s", p.text(report.Span(time.Duration(*c.UptimeSeconds)*time.Second))))
 	}
 	if c.Bucket != "" {
 		facts = append(facts, c.Bucket)

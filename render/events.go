@@ -164,7 +164,7 @@ func (p *page) eventBoots(boots []report.Boot) {
 		what := p.say("the log does not tell how it ended")
 		switch {
 		case b.Clean != nil && *b.Clean && b.Seconds != nil:
-			what = p.say("shut down after %s", (time.Duration(*b.Seconds) * time.Second).String())
+			what = p.say("shut down after %s", p.text(report.Span(time.Duration(*b.Seconds)*time.Second)))
 		case b.Clean != nil && *b.Clean:
 			what = p.say("shut down")
 		case b.Clean != nil:

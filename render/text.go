@@ -154,21 +154,7 @@ func (p *page) when() string {
 	if s.UptimeSeconds == nil {
 		return at
 	}
-	return p.say("%s, after %s up", at, p.duration(time.Duration(*s.UptimeSeconds)*time.Second))
-}
-
-// duration says a time span in its two largest units.
-func (p *page) duration(d time.Duration) string {
-	days, h, m, s := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
-	switch {
-	case days > 0:
-		return p.say("%d d %d h", days, h)
-	case h > 0:
-		return p.say("%d h %d min", h, m)
-	case m > 0:
-		return p.say("%d min %d s", m, s)
-	}
-	return p.say("%d s", s)
+	return p.say("%s, after %s up", at, p.text(report.Span(time.Duration(*s.UptimeSeconds)*time.Second)))
 }
 
 // cutName is how many characters of a longer name EPROCESS keeps.

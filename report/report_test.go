@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestText_In(t *testing.T) {
@@ -79,5 +80,20 @@ func TestHex_UnmarshalText(t *testing.T) {
 	}
 	if err := h.UnmarshalText([]byte("twelve")); err == nil {
 		t.Error("a word was read as a number")
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                              "0 s",
+		59 * time.Second:               "59 s",
+		time.Minute:                    "1 min",
+		62*time.Minute + 5*time.Second: "1 h 2 min",
+		48 * time.Hour:                 "2 d",
+		49*time.Hour + time.Minute:     "2 d 1 h",
+	} {
+		if got := Span(d).String(); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Hex is an address or 64-bit value; JSON writes it as "0x…".
@@ -166,4 +167,26 @@ func (t Text) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
 func (t *Text) UnmarshalJSON(b []byte) error {
 	t.Args = nil
 	return json.Unmarshal(b, &t.Format)
+}
+
+// Span is a time span in its two largest units, d, h, min and s: 2 d 5 h; 48 min 3 s.
+func Span(d time.Duration) Text {
+	seconds := int(d / time.Second)
+	for _, u := range []struct {
+		seconds, smaller int
+		one, two         string
+	}{
+		{24 * 60 * 60, 60 * 60, "%d d", "%d d %d h"},
+		{60 * 60, 60, "%d h", "%d h %d min"},
+		{60, 1, "%d min", "%d min %d s"},
+	} {
+		n, rest := seconds/u.seconds, seconds%u.seconds/u.smaller
+		switch {
+		case n > 0 && rest > 0:
+			return T(u.two, n, rest)
+		case n > 0:
+			return T(u.one, n)
+		}
+	}
+	return T("%d s", seconds)
 }

@@ -116,9 +116,9 @@ func sayAsked(r *record) report.Text {
 func sayClock(r *record) report.Text {
 	by := r.jump()
 	if by < 0 {
-		return report.T("The clock was set back by %s.", (-by).Round(time.Second).String())
+		return report.T("The clock was set back by %s.", report.Span((-by).Round(time.Second)))
 	}
-	return report.T("The clock was set ahead by %s.", by.Round(time.Second).String())
+	return report.T("The clock was set ahead by %s.", report.Span(by.Round(time.Second)))
 }
 
 // jump is by how much event Kernel-General 1 moved the clock.
