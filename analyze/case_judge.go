@@ -26,7 +26,7 @@ const (
 // twice, a driver named twice, the same place twice, and only then what has nothing in
 // common.
 func (k *caseStory) judge() {
-	for _, rule := range []func() bool{k.nothing, k.sameBit, k.sameDriver, k.requestedAll, k.single, k.samePlace, k.unrelated} {
+	for _, rule := range []func() bool{k.nothing, k.sameBit, k.sameDriver, k.single, k.requestedAll, k.samePlace, k.unrelated} {
 		if rule() {
 			break
 		}

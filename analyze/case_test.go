@@ -56,6 +56,11 @@ func TestCases_Stories(t *testing.T) {
 			report.CauseHardware, report.Medium, "", "2 of them show it",
 		},
 		{
+			"one that was asked for",
+			[]*report.Report{dumpOn(0, 0xe2, report.Verdict{Cause: report.CauseRequested, Confidence: report.High, Summary: report.T("made by hand")})},
+			report.CauseRequested, report.High, "", "made by hand",
+		},
+		{
 			"one driver, one bucket",
 			[]*report.Report{dumpOn(0, 0xd1, driverVerdict("netx.sys", "AV_netx!f", report.High)), dumpOn(50, 0xd1, driverVerdict("netx.sys", "AV_netx!f", report.High)), dumpOn(60, 0x50, kernelVerdict("a"))},
 			report.CauseDriver, report.High, "netx.sys", "2 of 3 crashes",

@@ -78,6 +78,9 @@ func (p *page) caseSpan(c *report.Case) string {
 	if c.PerDay < 1 {
 		rate = p.say("%s a month", fmt.Sprintf("%.1f", c.PerDay*30))
 	}
+	if c.PerDay*30 < 0.1 {
+		rate = p.say("%s a year", fmt.Sprintf("%.1f", c.PerDay*365))
+	}
 	return p.say("%d, from %s to %s (%s)", len(c.Crashes), c.First.UTC().Format(time.DateTime), c.Last.UTC().Format(secondsUTC), rate)
 }
 

@@ -38,7 +38,7 @@ func messages(t *testing.T) []string {
 	for _, w := range infoNames {
 		found[w] = true
 	}
-	for _, dir := range []string{"../dump", "../kernel", "../analyze", "../internal/rules", "../timeline", "."} {
+	for _, dir := range []string{"../report", "../dump", "../kernel", "../analyze", "../internal/rules", "../timeline", "."} {
 		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "info.go") {
 				return err

@@ -171,22 +171,20 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 
 // Span is a time span in its two largest units, d, h, min and s: 2 d 5 h; 48 min 3 s.
 func Span(d time.Duration) Text {
-	seconds := int(d / time.Second)
-	for _, u := range []struct {
-		seconds, smaller int
-		one, two         string
-	}{
-		{24 * 60 * 60, 60 * 60, "%d d", "%d d %d h"},
-		{60 * 60, 60, "%d h", "%d h %d min"},
-		{60, 1, "%d min", "%d min %d s"},
-	} {
-		n, rest := seconds/u.seconds, seconds%u.seconds/u.smaller
-		switch {
-		case n > 0 && rest > 0:
-			return T(u.two, n, rest)
-		case n > 0:
-			return T(u.one, n)
-		}
+	days, h, m, s := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case days > 0 && h > 0:
+		return T("%d d %d h", days, h)
+	case days > 0:
+		return T("%d d", days)
+	case h > 0 && m > 0:
+		return T("%d h %d min", h, m)
+	case h > 0:
+		return T("%d h", h)
+	case m > 0 && s > 0:
+		return T("%d min %d s", m, s)
+	case m > 0:
+		return T("%d min", m)
 	}
-	return T("%d s", seconds)
+	return T("%d s", s)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +47,7 @@ names. It looks along --symbols, else _NT_SYMBOL_PATH, else asks Microsoft's
 symbol server for the files of the kernel and of the drivers on the stack, by
 name and identity; nothing of the dump is sent. --offline asks no server.
 
-Dumps inside .zip, .7z, .gz, .zst and .xz files are opened in place; - reads
+Dumps inside .zip, .cab, .7z, .gz, .zst and .xz files are opened in place; - reads
 standard input; of a folder all dumps in and below it are taken. Several dumps
 get one line each and a summary by failure bucket.
 
@@ -139,7 +138,7 @@ func runAnalyze(cmd *cobra.Command, args []string, flags *analyzeFlags) error {
 }
 
 // dumpNames are the endings of what is taken from a folder.
-var dumpNames = []string{".dmp", ".mdmp", ".hdmp", ".zip", ".7z", ".gz", ".zst", ".xz"}
+var dumpNames = []string{".dmp", ".mdmp", ".hdmp", ".zip", ".cab", ".7z", ".gz", ".zst", ".xz"}
 
 // expand lists the files that the arguments name; of folders, those below them
 // that are named like dumps or archives. several says that more than one result
@@ -254,11 +253,7 @@ func openReference(ctx context.Context, name string) (*kernel.Machine, func(), e
 // openFile opens a file, or takes all of standard input for "-".
 func openFile(name string, stdin io.Reader) (f archive.File, closeFile func(), err error) {
 	if name == "-" {
-		b, err := io.ReadAll(io.LimitReader(stdin, archive.MaxUnpacked+1))
-		if err == nil && len(b) > archive.MaxUnpacked {
-			err = fmt.Errorf("standard input is longer than %d MiB; write it to a file first", archive.MaxUnpacked>>20)
-		}
-		return archive.File{Name: "stdin", ReaderAt: bytes.NewReader(b), Size: int64(len(b))}, func() {}, err
+		return archive.Spool("stdin", stdin)
 	}
 	file, err := os.Open(name)
 	if err != nil {

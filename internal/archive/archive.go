@@ -26,22 +26,15 @@ import (
 	"bugcheck/internal/cab"
 )
 
-// MaxUnpacked bounds one unpacked member, bytes. It is held in memory: small
-// dumps are a few MiB; a larger one belongs on a disk first.
-const MaxUnpacked = 256 << 20
-
 // maxDictionary bounds the memory that a compressed stream asks for before it
 // unpacks anything, bytes: xz -9 and 7z's largest preset ask for 64 MiB.
 const maxDictionary = 64 << 20
 
-// maxTotal bounds what is unpacked of one archive in all, bytes.
-const maxTotal = 16 * MaxUnpacked
+// maxWindow is the same for zstd, whose --ultra asks for 128 MiB.
+const maxWindow = 128 << 20
 
 // maxMembers bounds how many members of an archive are looked at.
 const maxMembers = 10_000
-
-// ErrTooLarge says that a member unpacks to more than MaxUnpacked.
-var ErrTooLarge = fmt.Errorf("unpacks to more than %d MiB; unpack it first", MaxUnpacked>>20)
 
 // errChecksum says that a member is not what was packed.
 var errChecksum = errors.New("checksum error: what was unpacked is damaged, and was used as it is")
@@ -65,7 +58,7 @@ func Each(f File, visit func(File)) error { return EachOf(f, isDump, visit) }
 // EachOf is Each for other members than dumps: wanted tells them by their first
 // eight bytes.
 func EachOf(f File, wanted func(head []byte) bool, visit func(File)) error {
-	return each(f, &members{wanted: wanted, visit: visit})
+	return each(f, &members{wanted: wanted, visit: visit, left: newBudget(f.Size)})
 }
 
 // each visits f, or what is in it.
@@ -81,11 +74,11 @@ func each(f File, m *members) error {
 	case strings.HasPrefix(start, magicCab):
 		return eachCab(f, m)
 	case strings.HasPrefix(start, "\x1f\x8b"):
-		return single(f, ".gz", m.visit, func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })
+		return single(f, ".gz", m, func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })
 	case strings.HasPrefix(start, "\x28\xb5\x2f\xfd"):
-		return single(f, ".zst", m.visit, openZstd)
+		return single(f, ".zst", m, openZstd)
 	case strings.HasPrefix(start, "\xfd7zXZ\x00"):
-		return single(f, ".xz", m.visit, func(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxDictionary) })
+		return single(f, ".xz", m, func(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxDictionary) })
 	}
 	m.visit(f)
 	return nil
@@ -103,7 +96,7 @@ const (
 const maxNested = 3
 
 func openZstd(r io.Reader) (io.Reader, error) {
-	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxUnpacked))
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +104,7 @@ func openZstd(r io.Reader) (io.Reader, error) {
 }
 
 // single unpacks a format that holds one file.
-func single(f File, ext string, visit func(File), open func(io.Reader) (io.Reader, error)) error {
+func single(f File, ext string, m *members, open func(io.Reader) (io.Reader, error)) error {
 	r, err := open(io.NewSectionReader(f, 0, f.Size))
 	if err != nil {
 		return fmt.Errorf("open archive: %w", err)
@@ -119,28 +112,21 @@ func single(f File, ext string, visit func(File), open func(io.Reader) (io.Reade
 	if c, ok := r.(io.Closer); ok {
 		defer c.Close()
 	}
-	b, err := unpack(r)
-	if errors.Is(err, ErrTooLarge) || err != nil && len(b) == 0 {
+	s := &spool{left: m.left}
+	defer s.close()
+	_, err = io.Copy(s, r)
+	if errors.Is(err, ErrTooLarge) || err != nil && s.size == 0 {
 		return fmt.Errorf("unpack: %w", err)
 	}
-	visit(memory(strings.TrimSuffix(f.Name, ext), b))
+	unpacked, failed := s.as(strings.TrimSuffix(f.Name, ext))
+	if failed != nil {
+		return fmt.Errorf("unpack: %w", failed)
+	}
+	m.visit(unpacked)
 	if err != nil {
-		return fmt.Errorf("unpack: the archive is damaged, its first %d bytes were used: %w", len(b), err)
+		return fmt.Errorf("unpack: the archive is damaged, its first %d bytes were used: %w", s.size, err)
 	}
 	return nil
-}
-
-func memory(name string, b []byte) File {
-	return File{Name: name, ReaderAt: bytes.NewReader(b), Size: int64(len(b))}
-}
-
-// unpack reads all of r, up to the bound; what was read stays beside an error.
-func unpack(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxUnpacked+1))
-	if len(b) > MaxUnpacked {
-		return nil, ErrTooLarge
-	}
-	return b, err
 }
 
 func eachZip(f File, m *members) error {
@@ -149,23 +135,31 @@ func eachZip(f File, m *members) error {
 		return fmt.Errorf("open zip: %w", err)
 	}
 	for _, e := range z.File {
-		m.member(e.Name, e.UncompressedSize64, 0, func() (io.ReadCloser, error) { return e.Open() })
+		m.member(e.Name, e.UncompressedSize64, 0, copyOf(e.Open))
 	}
 	return m.end()
 }
 
-// eachCab looks into a cabinet, which unpacks a member whole.
+// copyOf copies what open opens.
+func copyOf(open func() (io.ReadCloser, error)) func(io.Writer) error {
+	return func(w io.Writer) error {
+		r, err := open()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = io.Copy(w, r)
+		return err
+	}
+}
+
 func eachCab(f File, m *members) error {
 	c, err := cab.Open(f, f.Size)
 	if err != nil {
 		return fmt.Errorf("open cab: %w", err)
 	}
 	for _, e := range c.Members {
-		m.member(e.Name, uint64(e.Size), 0, func() (io.ReadCloser, error) {
-			var b bytes.Buffer
-			err := c.Unpack(&b, e, MaxUnpacked)
-			return io.NopCloser(&b), err
-		})
+		m.member(e.Name, uint64(e.Size), 0, func(w io.Writer) error { return c.Unpack(w, e, MaxUnpacked) })
 	}
 	return m.end()
 }
@@ -177,7 +171,7 @@ func each7z(f File, m *members) error {
 		return fmt.Errorf("open 7z: %w", err)
 	}
 	for _, e := range z.File {
-		m.member(e.Name, e.UncompressedSize, e.CRC32, func() (io.ReadCloser, error) { return e.Open() })
+		m.member(e.Name, e.UncompressedSize, e.CRC32, copyOf(e.Open))
 	}
 	return m.end()
 }
@@ -194,31 +188,57 @@ type members struct {
 	wanted  func(head []byte) bool
 	visit   func(File)
 	seen    int
-	total   int // bytes unpacked
+	left    *budget
 	found   bool
 	err     error
 }
 
-// member takes a member; sum is its CRC-32 where the library does not check it
+// member takes a member that is wanted, or an archive. What was unpacked of it is taken
+// also where the rest is damaged. sum is its CRC-32 where the library does not check it
 // itself, else 0.
-func (m *members) member(name string, size uint64, sum uint32, open func() (io.ReadCloser, error)) {
-	if m.seen++; m.seen > maxMembers || m.total > maxTotal || size < headSize {
+func (m *members) member(name string, size uint64, sum uint32, unpack func(io.Writer) error) {
+	if m.seen++; m.seen > maxMembers || size < headSize {
 		return
 	}
-	b, err := m.read(open, sum)
-	m.total += len(b)
+	s := &spool{left: m.left, wanted: func(head []byte) bool { return isArchive(head) && m.depth < maxNested || m.wanted(head) }}
+	defer s.close()
+	err := checked(s, sum, unpack)
+	if errors.Is(err, errUnwanted) || s.size <= headSize && err == nil {
+		return
+	}
 	if err != nil {
 		m.fail(name, err)
 	}
-	f := memory(m.archive+"/"+path.Clean(plain(name)), b)
-	switch {
-	case len(b) <= headSize:
-	case isArchive(b):
-		m.nested(name, f)
-	default:
-		m.found = true
-		m.visit(f)
+	if errors.Is(err, ErrTooLarge) || s.size <= headSize {
+		return
 	}
+	f, err := s.as(m.archive + "/" + path.Clean(plain(name)))
+	if err != nil {
+		m.fail(name, err)
+		return
+	}
+	if isArchive(s.head) {
+		m.nested(name, f)
+		return
+	}
+	m.found = true
+	m.visit(f)
+}
+
+// checked unpacks to w.
+func checked(w io.Writer, sum uint32, unpack func(io.Writer) error) (err error) {
+	defer contain(&err)
+	crc := crc32.NewIEEE()
+	if sum != 0 {
+		w = io.MultiWriter(w, crc)
+	}
+	if err := unpack(w); err != nil {
+		return err
+	}
+	if sum != 0 && crc.Sum32() != sum {
+		return errChecksum
+	}
+	return nil
 }
 
 // nested looks into an archive within an archive; one without what is wanted is no error.
@@ -253,29 +273,6 @@ func isArchive(head []byte) bool {
 
 // headSize is how much tells a dump from other files, bytes.
 const headSize = 8
-
-// read unpacks a member that is wanted, or an archive; nothing of any other. What was
-// unpacked stays beside an error.
-func (m *members) read(open func() (io.ReadCloser, error), sum uint32) (b []byte, err error) {
-	defer contain(&err)
-	r, err := open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	head := make([]byte, headSize)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return nil, err
-	}
-	if nested := isArchive(head) && m.depth < maxNested; !nested && !m.wanted(head) {
-		return nil, nil
-	}
-	b, err = unpack(io.MultiReader(bytes.NewReader(head), r))
-	if err == nil && sum != 0 && crc32.ChecksumIEEE(b) != sum {
-		err = errChecksum
-	}
-	return b, err
-}
 
 // contain turns a panic into an error. The 7z library panics on crafted headers
 // (a nil dereference in streamsInfo.FileFolderAndSize, v1.6.5, found by

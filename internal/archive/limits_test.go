@@ -27,7 +27,7 @@ func TestEach_DamagedMember(t *testing.T) {
 
 func TestEach_TooLargeZstdXz(t *testing.T) {
 	if testing.Short() {
-		t.Skip("unpacks 256 MiB twice")
+		t.Skip("unpacks 400 MiB twice")
 	}
 	for name, b := range map[string][]byte{"x.zst": bomb(t, zst), "x.xz": bomb(t, xzw)} {
 		v, err := each(t, name, b)
