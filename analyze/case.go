@@ -79,8 +79,31 @@ func distinct(reports []*report.Report) (list []*report.Report, notes []report.N
 		seen[key] = r.Dump.File
 		list = append(list, r)
 	}
+	list, notes = withoutTwins(list, notes)
 	slices.SortStableFunc(list, func(a, b *report.Report) int { return crashedAt(a).Compare(crashedAt(b)) })
 	return list, notes
+}
+
+// withoutTwins drops logs without a time that are of the same crash as another report: the
+// addresses among the parameters make it so.
+func withoutTwins(list []*report.Report, notes []report.Note) (kept []*report.Report, _ []report.Note) {
+	for _, r := range list {
+		twin := slices.IndexFunc(list, func(o *report.Report) bool {
+			return !crashedAt(o).IsZero() && sameStop(o.Bugcheck, r.Bugcheck)
+		})
+		if twin >= 0 && crashedAt(r).IsZero() && r.Dump.Source == report.SourceLog {
+			notes = append(notes, report.Note{Where: r.Dump.File, Text: report.T("This is of the same crash as %s, which is told once.", list[twin].Dump.File)})
+			continue
+		}
+		kept = append(kept, r)
+	}
+	return kept, notes
+}
+
+// sameStop reports the same stop code with the same parameters, of which one says something.
+func sameStop(a, b *report.Bugcheck) bool {
+	says := slices.ContainsFunc(a.Parameters, func(p report.Parameter) bool { return p.Value != 0 })
+	return says && a.Code == b.Code && slices.EqualFunc(a.Parameters, b.Parameters, func(x, y report.Parameter) bool { return x.Value == y.Value })
 }
 
 func crashedAt(r *report.Report) time.Time {
@@ -256,12 +279,15 @@ func (k *caseStory) changes(was, is *report.Report) {
 	if a, b := was.System, is.System; a != nil && b != nil {
 		if a.Version != b.Version && a.Version != "" && b.Version != "" {
 			add(report.ChangeSystem, "", report.T("Windows was %s before, and is %s now.", a.Version, b.Version))
-		} else if kernelBuilt(was) != kernelBuilt(is) {
+		} else if x, y := kernelBuilt(was), kernelBuilt(is); x != y && x != 0 && y != 0 {
 			add(report.ChangeSystem, "", report.T("Windows was updated: the kernel is of another date."))
 		}
 		if deref(a.Bios) != deref(b.Bios) && a.Bios != nil && b.Bios != nil {
 			add(report.ChangeFirmware, "", report.T("The firmware was %s before, and is %s now.", *a.Bios, *b.Bios))
 		}
+	}
+	if len(was.Modules) == 0 || len(is.Modules) == 0 { // a log, or a dump that lost the list
+		return
 	}
 	before, now := driversOf(was), driversOf(is)
 	for _, m := range is.Modules {

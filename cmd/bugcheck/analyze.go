@@ -208,7 +208,11 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 	err = archive.Each(f, func(f archive.File) {
 		d, err := dump.Open(f, f.Size)
 		if err != nil {
-			if !analyzeLogs(f, yield) {
+			logs := logReports(f)
+			for _, r := range logs {
+				yield(outcome{name: f.Name, report: r})
+			}
+			if len(logs) == 0 {
 				yield(outcome{name: f.Name, err: err})
 			}
 			return
@@ -220,17 +224,18 @@ func (b *batch) analyzeFile(ctx context.Context, name string, yield func(outcome
 	}
 }
 
-// analyzeLogs reads what is no dump as a debugger's log; false if it is none.
-func analyzeLogs(f archive.File, yield func(outcome)) bool {
+// logReports reads what is no dump as debugger's logs; none if it holds none.
+func logReports(f archive.File) []*report.Report {
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, min(f.Size, windbglog.MaxSize)))
 	if err != nil {
-		return false
+		return nil
 	}
+	var list []*report.Report
 	logs := windbglog.Parse(b)
 	for i := range logs {
-		yield(outcome{name: f.Name, report: analyze.LogReport(&logs[i], filepath.Base(f.Name), f.Size, version)})
+		list = append(list, analyze.LogReport(&logs[i], filepath.Base(f.Name), f.Size, version))
 	}
-	return len(logs) > 0
+	return list
 }
 
 // openReference opens the dump that code is compared with; nil for none.

@@ -35,9 +35,10 @@ func caseCommand() *cobra.Command {
 		Use:   "case FOLDER|FILE…",
 		Short: "Make one story of a machine's dumps and event logs",
 		Long: `Case takes all dumps of a machine, its event logs (.evtx), error reports
-(Report.wer), System Information (.nfo), and the archives that people send (.zip, .cab, .7z, with such files
-anywhere inside), and tells one story: each crash once, whether one driver,
-memory, disk or nothing in common is behind them, what changed in between.`,
+(Report.wer), System Information (.nfo), what a debugger printed (.txt, .log),
+and the archives that people send (.zip, .cab, .7z, with such files anywhere
+inside), and tells one story: each crash once, whether one driver, memory, disk
+or nothing in common is behind them, what changed in between.`,
 		Example: `  bugcheck case C:\Windows\Minidump C:\Windows\System32\winevt\Logs\System.evtx
   bugcheck case collected.zip
   bugcheck case --format json folder | jq .verdict`,
@@ -154,9 +155,16 @@ func (in *caseInput) end() error {
 	return nil
 }
 
-// ofUse tells dumps, event logs, error reports and System Information by their first bytes.
-func ofUse(head []byte) bool {
-	return bytes.HasPrefix(head, []byte("PAGEDU")) || bytes.HasPrefix(head, []byte("MDMP")) || evtx.Detect(head) || timeline.DetectReport(head) || msinfo.Detect(head)
+// ofUse tells dumps, event logs, error reports and System Information by their first
+// bytes, and what may be a debugger's log by its name.
+func ofUse(name string, head []byte) bool {
+	return isText(name) || bytes.HasPrefix(head, []byte("PAGEDU")) || bytes.HasPrefix(head, []byte("MDMP")) || evtx.Detect(head) || timeline.DetectReport(head) || msinfo.Detect(head)
+}
+
+// isText tells files of text, of which few are of use.
+func isText(name string) bool {
+	ext := strings.ToLower(filepath.Ext(name))
+	return ext == ".txt" || ext == ".log"
 }
 
 func (in *caseInput) take(ctx context.Context, f archive.File) error {
@@ -182,6 +190,11 @@ func (in *caseInput) take(ctx context.Context, f archive.File) error {
 	}
 	d, err := dump.Open(f, f.Size)
 	if err != nil {
+		logs := logReports(f)
+		in.reports = append(in.reports, logs...)
+		if len(logs) > 0 || isText(base) {
+			return nil
+		}
 		return err
 	}
 	in.reports = append(in.reports, analyze.Report(kernel.OpenWith(ctx, d, in.finder), base, version))

@@ -120,7 +120,7 @@ func readLogs(name string, stdin io.Reader) ([]*timeline.Log, error) {
 	defer closeFile()
 	var logs []*timeline.Log
 	var failure error
-	err = archive.EachOf(f, evtx.Detect, func(f archive.File) {
+	err = archive.EachOf(f, func(_ string, head []byte) bool { return evtx.Detect(head) }, func(f archive.File) {
 		l, err := timeline.Read(f, f.Size, filepath.Base(f.Name))
 		if err == nil {
 			logs = append(logs, l)

@@ -53,11 +53,13 @@ type File struct {
 // an archive, then for its members that begin like a dump. It returns the first
 // error of the archive; an archive without a dump is an error. visit must not
 // keep the File.
-func Each(f File, visit func(File)) error { return EachOf(f, isDump, visit) }
+func Each(f File, visit func(File)) error {
+	return EachOf(f, func(_ string, head []byte) bool { return isDump(head) }, visit)
+}
 
-// EachOf is Each for other members than dumps: wanted tells them by their first
-// eight bytes.
-func EachOf(f File, wanted func(head []byte) bool, visit func(File)) error {
+// EachOf is Each for other members than dumps: wanted tells them by their name and
+// their first eight bytes.
+func EachOf(f File, wanted func(name string, head []byte) bool, visit func(File)) error {
 	return each(f, &members{wanted: wanted, visit: visit, left: newBudget(f.Size)})
 }
 
@@ -185,7 +187,7 @@ func open7z(f File) (z *sevenzip.Reader, err error) {
 type members struct {
 	archive string // the one that is looked into
 	depth   int
-	wanted  func(head []byte) bool
+	wanted  func(name string, head []byte) bool
 	visit   func(File)
 	seen    int
 	left    *budget
@@ -200,7 +202,10 @@ func (m *members) member(name string, size uint64, sum uint32, unpack func(io.Wr
 	if m.seen++; m.seen > maxMembers || size < headSize {
 		return
 	}
-	s := &spool{left: m.left, wanted: func(head []byte) bool { return isArchive(head) && m.depth < maxNested || m.wanted(head) }}
+	name = path.Clean(plain(name))
+	s := &spool{left: m.left, wanted: func(head []byte) bool {
+		return isArchive(head) && m.depth < maxNested || m.wanted(name, head)
+	}}
 	defer s.close()
 	err := checked(s, sum, unpack)
 	if errors.Is(err, errUnwanted) || s.size <= headSize && err == nil {
@@ -212,7 +217,7 @@ func (m *members) member(name string, size uint64, sum uint32, unpack func(io.Wr
 	if errors.Is(err, ErrTooLarge) || s.size <= headSize {
 		return
 	}
-	f, err := s.as(m.archive + "/" + path.Clean(plain(name)))
+	f, err := s.as(m.archive + "/" + name)
 	if err != nil {
 		m.fail(name, err)
 		return

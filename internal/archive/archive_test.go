@@ -205,7 +205,7 @@ func TestEachOf_Nested(t *testing.T) {
 	} {
 		var names []string
 		err := archive.EachOf(archive.File{Name: "case.zip", ReaderAt: bytes.NewReader(outer), Size: int64(len(outer))},
-			func(head []byte) bool { return bytes.HasPrefix(head, []byte(want.head)) },
+			func(_ string, head []byte) bool { return bytes.HasPrefix(head, []byte(want.head)) },
 			func(f archive.File) { names = append(names, f.Name) })
 		if err != nil || len(names) != 1 || names[0] != want.name {
 			t.Errorf("%s: got %q, %v, want %s", what, names, err, want.name)
@@ -216,7 +216,7 @@ func TestEachOf_Nested(t *testing.T) {
 		deep = zipOf(t, map[string][]byte{"deeper.zip": deep})
 	}
 	err := archive.EachOf(archive.File{Name: "case.zip", ReaderAt: bytes.NewReader(deep), Size: int64(len(deep))},
-		func([]byte) bool { return false }, func(archive.File) {})
+		func(string, []byte) bool { return false }, func(archive.File) {})
 	if !errors.Is(err, archive.ErrNothing) {
 		t.Errorf("too deep: got %v, want ErrNothing", err)
 	}
