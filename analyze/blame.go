@@ -233,7 +233,7 @@ func (j *judgement) suggestClients(f Frame) {
 			continue
 		}
 		if len(j.v.Alternatives) < maxAlternatives {
-			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing else points to it", f.Image))
+			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing else points to one of them", f.Image))
 		}
 	}
 }

@@ -25,6 +25,8 @@ type judgement struct {
 	what    report.Text // happened, where the stop code is not all of it
 	bucket  string      // the whole bucket, where the class is not all of it
 	nobody  bool        // no driver is at work where it was noticed: the stack suggests none
+	gone    []string    // of the alternatives those that were unloaded: they open no report
+	known   bool        // what says who did it, though no driver did
 }
 
 // Judge says who crashed Windows, or a program. It is a pure function of f.
@@ -55,6 +57,7 @@ func Judge(f Facts) report.Verdict {
 	}
 	j.judgeNoticed()
 	j.judgePending()
+	j.judgeCrashTool()
 	j.judgeWatched()
 	j.name()
 	j.alternatives()
@@ -204,17 +207,13 @@ func (j *judgement) convictFrame(f Frame) {
 	}
 }
 
-// confidenceAt is how sure a fault's own place makes: a third party's driver
-// that fails is to blame; one of Windows likely so; one that carries other
-// drivers' calls seldom.
+// confidenceAt is how sure a fault's own place makes: a third party's driver that fails
+// is to blame; one of Windows may have been handed bad data.
 func confidenceAt(f Frame) string {
-	switch {
-	case thirdParty(f.Image):
+	if thirdParty(f.Image) {
 		return report.High
-	case soft[strings.ToLower(f.Module)]:
-		return report.Low
 	}
-	return report.Medium
+	return report.Low
 }
 
 // raised reports that a frame is the caller of KeBugCheckEx: the first behind
@@ -337,7 +336,7 @@ func (j *judgement) alternatives() {
 		if s.Image == j.v.Image || j.hasAlternative(s.Image) || len(j.v.Alternatives) == maxAlternatives {
 			continue
 		}
-		why := report.T("addresses of it on the stack: %d; it may have been at work when the fault came", s.count)
+		why := report.T("addresses of it on the stack: %d; it may have been at work", s.count)
 		if s.certain {
 			why = report.T("it is among the callers on the stack")
 		}

@@ -36,7 +36,7 @@ func TestJudge_WhoIsBlamed(t *testing.T) {
 		{"a third party's driver at the fault", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext), inKernel1}},
 			report.CauseDriver, "vendor1.sys", report.High, "AV_vendor1!", 0},
 		{"a driver of Windows at the fault", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{frame("amdppm.sys", "amdppm", report.TrustContext)}},
-			report.CauseDriver, "amdppm.sys", report.Medium, "AV_amdppm!", 0},
+			report.CauseDriver, "amdppm.sys", report.Low, "AV_amdppm!", 0},
 		{"a carrier of Windows at the fault, a suspect below", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{frame("ks.sys", "ks", report.TrustContext), vendor}},
 			report.CauseDriver, "ks.sys", report.Low, "AV_ks!", 1},
 		{"the kernel at the fault", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{trusted(inKernel1, report.TrustContext), vendor, vendor, other}},

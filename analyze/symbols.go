@@ -25,10 +25,10 @@ func symbolState(m *kernel.Machine, stack []report.Frame) *report.Symbols {
 	s := &report.Symbols{Path: m.SymbolPath}
 	var sentences []report.Text
 	if names := modulesWith(m, stack, isNameless); len(names) > 0 {
-		sentences = append(sentences, report.T("Without symbols of %s names end at the module.", someOf(names)))
+		sentences = append(sentences, report.T("No symbols for %s: their names end at the module.", someOf(names)))
 	}
 	if names := modulesWith(m, stack, isScannedBehind); len(names) > 0 {
-		sentences = append(sentences, report.T("Without the images of %s their callers are words found on the stack.", someOf(names)))
+		sentences = append(sentences, report.T("No images of %s: their callers are words found on the stack.", someOf(names)))
 	}
 	s.Missing = missing(m)
 	s.Note = joined(append(sentences, obstacles(m)...))

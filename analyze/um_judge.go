@@ -161,7 +161,7 @@ func (j *judgement) userAlternatives() {
 		}
 	}
 	for _, image := range order[:min(len(order), maxAlternatives)] {
-		j.suggest(image, report.T("addresses of it on the stack: %d; it may have been at work when the fault came", count[image]))
+		j.suggest(image, report.T("addresses of it on the stack: %d; it may have been at work", count[image]))
 	}
 }
 

@@ -244,7 +244,7 @@ func steps124(f *Facts) []report.Text {
 }
 
 func pciSteps(p PCIError) []report.Text {
-	find := report.T("Find the device: Device Manager, View, Devices by connection; or pnputil /enum-devices /connected and look for VEN_%04X&DEV_%04X (PCI bus %d, device %d, function %d).", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
+	find := report.T("Find the device: Device Manager, View, Devices by connection; or in PowerShell Get-PnpDevice -PresentOnly | Where-Object InstanceId -like '*VEN_%04X&DEV_%04X*' (PCI bus %d, device %d, function %d).", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
 	if p.Port == 4 || p.Port == 6 {
 		find = report.T("Find what hangs on the port: Device Manager, View, Devices by connection; the port is VEN_%04X&DEV_%04X (PCI bus %d, device %d, function %d), and the device below it is to be looked at.", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
 	}

@@ -18,6 +18,7 @@ var (
 	frameSite   = regexp.MustCompile(`^(?:#?[0-9a-f]{1,3}:? |\.\.\. )?(\S+?!.+|[\w.]+\+0x[0-9a-f]+)$`)
 	frameCut    = regexp.MustCompile("^([0-9a-f`]{8,17}) +([0-9a-f`]{8,17})(?: *:)?(?: +[0-9a-f`]{8,17}){3,4} *:?$")
 	sourceLine  = regexp.MustCompile(` \[[^\]]* @ \d+\]\s*$`)
+	trustWord   = regexp.MustCompile(`  \[(?:context|unwind|frame_pointer|scan)\]$`) // of bugcheck's own format
 	annotation  = regexp.MustCompile(` +(?:;|<-+|←|-->|\((?:TrapFrame|Inline Function) @).*$`)
 	callSite    = regexp.MustCompile(`^([\w.]+)\+0x([0-9a-f]+)$`)
 	moduleName  = regexp.MustCompile(`^[\w.]+$`)
@@ -46,7 +47,7 @@ func frame(line string) (f Frame, next uint64, inline, ok bool) {
 
 // site reads a call site: module!function+0x1c, module+0x1c, 0xffff….
 func site(s string) (f Frame, ok bool) {
-	s = strings.TrimSpace(sourceLine.ReplaceAllString(annotation.ReplaceAllString(s, ""), ""))
+	s = strings.TrimSpace(sourceLine.ReplaceAllString(annotation.ReplaceAllString(trustWord.ReplaceAllString(s, ""), ""), ""))
 	if module, function, found := strings.Cut(s, "!"); found && moduleName.MatchString(module) && function != "" {
 		f.Module, f.Symbol = module, strings.TrimSpace(function)
 		if i := strings.LastIndex(function, "+0x"); i > 0 {
