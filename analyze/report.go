@@ -43,7 +43,7 @@ func ReportAgainst(m, reference *kernel.Machine, file, version string) *report.R
 	current(m, r)
 	modules(m, r)
 	pressure(m, r)
-	r.Symbols = symbolState(m, r.Stack)
+	r.Symbols = symbolState(m, r.Stack, &r.Verdict)
 	if m.User != nil {
 		userReport(m, c, r)
 	}

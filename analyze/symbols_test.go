@@ -45,6 +45,7 @@ func TestReport_Symbols(t *testing.T) {
 	}{
 		{"not looked for", nil, "No symbols were used"},
 		{"empty folder", finder(t, symbols.Options{Path: t.TempDir()}), "No symbols for myfault, nt: their names end at the module. No images of myfault, nt: their callers are words found on the stack."},
+		{"no file of the driver", finder(t, symbols.Options{Path: t.TempDir()}), "The code of myfault.sys could not be compared with its file"},
 		{"offline", finder(t, symbols.Options{Path: "srv*" + t.TempDir() + "*" + closed, Offline: true}), "Symbol servers were not asked"},
 		{"no network", finder(t, symbols.Options{Path: "srv*" + t.TempDir() + "*" + closed}), "could not be reached: " + closed},
 	} {
