@@ -8,7 +8,6 @@ import (
 
 	"bugcheck/kernel"
 	"bugcheck/report"
-	"bugcheck/win"
 )
 
 // judgement is a verdict in the making.
@@ -225,11 +224,12 @@ func (j *judgement) raised(f Frame) bool {
 // bootCodeLater: a code of the start of Windows that comes long after it was not
 // raised by Windows; drivers reuse such numbers.
 func (j *judgement) bootCodeLater() {
-	code, ok := win.English.Code(j.f.Code)
-	if ok && code.Category == "boot" && j.f.Uptime > startTakes {
-		j.evidence(report.Derived, report.T("stop code and uptime"), report.T("Windows raises this code only while it starts, but had been up for %d h %d min: the driver used the number for a purpose of its own, and its usual meaning does not count.", int(j.f.Uptime.Hours()), int(j.f.Uptime.Minutes())%60))
+	if isBootCodeLater(j.f) {
+		j.evidence(report.Derived, report.T("stop code and uptime"), report.T("Windows raises this code only while it starts, but it had been up for %s: the driver used the number for a purpose of its own, and its usual meaning does not count.", report.Span(j.f.Uptime)))
 	}
 }
+
+func isBootCodeLater(f *Facts) bool { return category(f.Code) == "boot" && f.Uptime > startTakes }
 
 // startTakes is longer than any start of Windows.
 const startTakes = 30 * time.Minute

@@ -133,7 +133,7 @@ func optional(s string) *string {
 func bugcheck(f *Facts) *report.Bugcheck {
 	b := &report.Bugcheck{Code: report.Hex32(f.RawCode), Name: f.Name}
 	code, ok := win.English.Code(f.Code)
-	if ok {
+	if ok && !isBootCodeLater(f) {
 		b.Meaning = report.T(code.Meaning)
 	}
 	if f.RawCode != f.Code && ok {

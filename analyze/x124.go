@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"bugcheck/mem"
@@ -163,7 +164,7 @@ func (j *judgement) judgeMemory(m MemoryError) {
 	if what, ok := memoryTypes[m.Type]; ok {
 		j.evidence(report.Recorded, source, report.T("The memory error is: %s.", what))
 	}
-	if m.Address != 0 {
+	if m.Address != 0 && !slices.ContainsFunc(banks(j.f), func(b MachineCheck) bool { return b.Address == m.Address }) {
 		j.evidence(report.Recorded, source, report.T("Its physical address is 0x%x.", m.Address))
 	}
 	if where := m.where(); where != "" {

@@ -203,18 +203,18 @@ func TestWatched(t *testing.T) {
 	const flags, verifying = 0x68, 0x4b104000 // of the driver's entry in the list of loaded drivers
 	for _, o := range builds {
 		t.Run(fmt.Sprintf("%s %d", o.Arch, o.Build), func(t *testing.T) {
-			c := played(t, "dpc-watchdog", o)
+			c := played(t, "fast-fail", o)
 			before := reportOf(t, c).Verdict
-			if steps := fmt.Sprint(before.NextSteps); !strings.Contains(steps, "verifier /standard /driver labnet.sys") || strings.Contains(fmt.Sprint(before.Evidence), "Driver verifier") {
+			if steps := fmt.Sprint(before.NextSteps); !strings.Contains(steps, "verifier /standard /driver labflt.sys") || strings.Contains(fmt.Sprint(before.Evidence), "Driver verifier") {
 				t.Errorf("watched by nobody: %s; %v", steps, before.Evidence)
 			}
-			for _, name := range []string{"labusb.sys", "labnet.sys"} {
+			for _, name := range []string{"labusb.sys", "labflt.sys"} {
 				if err := c.Space.Write(c.Module(name).Entry+flags, binary.LittleEndian.AppendUint32(nil, verifying)); err != nil {
 					t.Fatal(err)
 				}
 			}
 			after := reportOf(t, c).Verdict
-			if facts := fmt.Sprint(after.Evidence); !strings.Contains(facts, "Driver verifier") || !strings.Contains(facts, "labnet.sys") || !strings.Contains(facts, "labusb.sys") {
+			if facts := fmt.Sprint(after.Evidence); !strings.Contains(facts, "Driver verifier") || !strings.Contains(facts, "labflt.sys") || !strings.Contains(facts, "labusb.sys") {
 				t.Errorf("%s", facts)
 			}
 			if steps := fmt.Sprint(after.NextSteps); strings.Contains(steps, "verifier /standard") {
