@@ -110,7 +110,7 @@ func Parse(b []byte) []Log {
 
 // signs are words of which every log has one: a quick look that spares reading
 // files of other kinds line by line.
-var signs = []string{"Bugcheck Analysis", "BugCheck ", "BUGCHECK_", "STACK_TEXT", "FAILURE_BUCKET_ID", "Arg1:", "Fatal System Error"}
+var signs = []string{"Bugcheck Analysis", "BugCheck ", "Bugcheck code ", "BUGCHECK_", "STACK_TEXT", "STACK\\_TEXT", "FAILURE_BUCKET_ID", "Arg1:", "Fatal System Error"}
 
 // parser is the state between lines.
 type parser struct {
