@@ -62,7 +62,14 @@ func logException(l *windbglog.Log, f *Facts) *Exception {
 	if x.Code == statusInPageError {
 		x.Status = l.Detail
 	}
-	if len(l.Arguments) < 3 {
+	switch {
+	case f.Code == 0x3b || f.Code == 0x7e || f.Code == 0x8e: // they need no more than two
+		if len(l.Arguments) > 0 {
+			x.Code = uint32(p[0])
+		}
+		x.Address = p[1]
+		return x.orNone()
+	case len(l.Arguments) < 3:
 		x.Address = p[1]
 		return x.orNone()
 	}
@@ -76,8 +83,6 @@ func logException(l *windbglog.Log, f *Facts) *Exception {
 		if x.Code == statusAccessViolation {
 			x.Access, x.Target = access(p[2]), &p[3]
 		}
-	case 0x3b, 0x7e, 0x8e:
-		x.Code, x.Address = uint32(p[0]), p[1]
 	case 0xbe:
 		*x = Exception{Code: statusAccessViolation, Access: "write", Target: &p[0]}
 	}

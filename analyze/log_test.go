@@ -135,6 +135,16 @@ func TestLogFacts_StrayNumbers(t *testing.T) {
 	}
 }
 
+// TestLogFacts_TwoParameters: status and instruction stand in the first two, and a log that
+// was cut down may hold no more.
+func TestLogFacts_TwoParameters(t *testing.T) {
+	l := readLog()
+	l.Code, l.Arguments, l.Exception = 0x7e, []uint64{0xffffffffc0000005, 0xfffff80511112222}, nil
+	if v := Judge(LogFacts(l)); v.Bucket != "AV_example!ExampleRead" {
+		t.Errorf("bucket %q", v.Bucket)
+	}
+}
+
 // TestLogFacts_InPage: the record's third parameter is the status of the read.
 func TestLogFacts_InPage(t *testing.T) {
 	l := readLog()

@@ -82,13 +82,17 @@ func (p *parser) codes(line string) bool {
 		}
 	}
 	if m := header.FindStringSubmatch(line); m != nil {
-		if p.followed {
+		if p.followed && !p.isShort() {
 			p.start()
 		}
+		p.followed = false
 		p.code(uint32(hex(m[2])), m[1])
 		return true
 	}
 	if m := short.FindStringSubmatch(line); m != nil {
+		if p.followed {
+			p.start()
+		}
 		p.code(uint32(hex(m[1])), "")
 		p.list(strings.Split(m[2], ","))
 		return true

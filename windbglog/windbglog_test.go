@@ -292,14 +292,18 @@ func TestParse_Several(t *testing.T) {
 		text  string
 		codes []uint32
 	}{
-		"two kinds":        {modern + "\nand the other one:\n" + old, []uint32{0xd1, 0x50}},
-		"the same twice":   {modern + modern, []uint32{0xd1, 0xd1}},
-		"short, then long": {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
-		"short only":       {"BugCheck D1, {18, 2, 1, fffff80511112222}\n\nProbably caused by : example.sys ( example!ExampleRead+22 )\n", []uint32{0xd1}},
-		"live":             {"*** Fatal System Error: 0x000000d1\n                       (0x0000000000000018,0x0000000000000002,0x0000000000000001,0xFFFFF80511112222)\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
-		"no log":           {"DRIVER_IRQL_NOT_LESS_OR_EQUAL (d1)\nthat is all I know, Arg1: none", nil},
-		"a program's":      {"FAULTING_IP: \napp!main+12\n00401000 8b00 mov eax,[eax]\nEXCEPTION_CODE: (NTSTATUS) 0xc0000005\nSTACK_TEXT:\n0012ff00 00401000 00000000 00000000 00000000 app!main+0x12\nFAILURE_BUCKET_ID:  NULL_POINTER_READ_c0000005_app.exe!main\nFollowup: MachineOwner\n", nil},
-		"nothing":          {"", nil},
+		"two kinds":               {modern + "\nand the other one:\n" + old, []uint32{0xd1, 0x50}},
+		"the same twice":          {modern + modern, []uint32{0xd1, 0xd1}},
+		"short, then long":        {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
+		"short, ended, then long": {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
+		"short, ended, then long without its frame": {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n" + modern[strings.Index(modern, "DRIVER_IRQL"):], []uint32{0xd1}},
+		"short, then another's":                     {"BugCheck D1, {18, 2, 0, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1, 0xd1}},
+		"short twice":                               {strings.Repeat("BugCheck D1, {18, 2, 0, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n", 2), []uint32{0xd1, 0xd1}},
+		"short only":                                {"BugCheck D1, {18, 2, 1, fffff80511112222}\n\nProbably caused by : example.sys ( example!ExampleRead+22 )\n", []uint32{0xd1}},
+		"live":                                      {"*** Fatal System Error: 0x000000d1\n                       (0x0000000000000018,0x0000000000000002,0x0000000000000001,0xFFFFF80511112222)\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
+		"no log":                                    {"DRIVER_IRQL_NOT_LESS_OR_EQUAL (d1)\nthat is all I know, Arg1: none", nil},
+		"a program's":                               {"FAULTING_IP: \napp!main+12\n00401000 8b00 mov eax,[eax]\nEXCEPTION_CODE: (NTSTATUS) 0xc0000005\nSTACK_TEXT:\n0012ff00 00401000 00000000 00000000 00000000 app!main+0x12\nFAILURE_BUCKET_ID:  NULL_POINTER_READ_c0000005_app.exe!main\nFollowup: MachineOwner\n", nil},
+		"nothing":                                   {"", nil},
 	} {
 		var codes []uint32
 		for _, l := range Parse([]byte(tt.text)) {
