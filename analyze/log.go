@@ -35,6 +35,9 @@ func logFacts(l *windbglog.Log) (f Facts, added int) {
 	f.Frames = logFrames(l, &f)
 	f.Frames, added = withFault(l, &f)
 	f.Context = logContext(&f)
+	if f.Code == 0x101 {
+		f.Hung = hungOfLog(f.Frames)
+	}
 	for i, p := range f.Parameters[:min(len(l.Arguments), 4)] {
 		f.Places[i] = logPlace(l, &f, p)
 	}
