@@ -83,7 +83,7 @@ func TestJudge_Devices(t *testing.T) {
 
 		{"0x101, what the processor was in", Facts{Code: 0x101, Parameters: [4]uint64{0x30, 0, 0xffff8000, 2}, Frames: inWatchdog,
 			Hung: &Hung{At: codeIn("ntoskrnl.exe"), Frames: waitsInDriver, Process: "a.exe", Thread: 12}},
-			report.CauseUnknown, "", report.Low, "vendor1.sys", "CLOCK_WATCHDOG_TIMEOUT", "recorded It ran thread 12 of a.exe."},
+			report.CauseUnknown, "", report.Low, "vendor1.sys", "CLOCK_WATCHDOG_TIMEOUT_vendor1!StopDevice", "recorded It ran thread 12 of a.exe."},
 		{"0x101, an idle processor", Facts{Code: 0x101, Parameters: [4]uint64{0x30, 0, 0xffff8000, 2}, Frames: inWatchdog, Hung: &Hung{At: codeIn("ntoskrnl.exe"), Idle: true}},
 			report.CauseUnknown, "", report.Low, "", "CLOCK_WATCHDOG_TIMEOUT", "no program was at work there"},
 		{"0x1CA", Facts{Code: 0x1ca, Parameters: [4]uint64{1_200_000_000, 0, 0, 3}, Frames: inWatchdog, Hung: &Hung{At: codeIn("vendor1.sys")}},
