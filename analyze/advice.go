@@ -95,8 +95,12 @@ func verifierSteps() []report.Text {
 func hypervisorSteps() []report.Text {
 	return []report.Text{
 		report.T("Update the firmware (BIOS), its microcode and Windows on the host; run the processor at its standard speed."),
-		report.T("If no virtual machines are needed, turn the hypervisor off for a trial: bcdedit /set hypervisorlaunchtype off, then restart."),
+		hypervisorOffStep(),
 	}
+}
+
+func hypervisorOffStep() report.Text {
+	return report.T("If no virtual machines are needed, turn the hypervisor off for a trial: bcdedit /set hypervisorlaunchtype off, then restart.")
 }
 
 func resourceSteps() []report.Text {

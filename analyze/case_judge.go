@@ -339,7 +339,26 @@ func (k *caseStory) samePlace() bool {
 	k.decide(cause, first.Confidence, summary, steps)
 	k.evidence(report.Recorded, k.dumps(), report.T("The same failure (%s) came %d times.", g.Bucket, n))
 	k.evidence(report.Derived, k.dumps(), report.T("Faulty memory and power failures strike at different places; what fails at the same place every time is a driver, a setting or a device."))
+	if near := k.nearest(); near != "" && cause == report.CauseUnknown {
+		k.evidence(report.Guessed, k.dumps(), report.T("In all of them the nearest driver on the stack is %s.", describe(near)))
+	}
 	return true
+}
+
+// nearest is the driver that is nearest on the stack of every dump, where nothing is
+// certain of those; "" if they differ.
+func (k *caseStory) nearest() string {
+	near := ""
+	for i, r := range k.reports {
+		at := slices.IndexFunc(r.Stack, func(f report.Frame) bool {
+			return f.Trust == report.TrustScan && f.Module != "" && !soft[strings.ToLower(f.Module)]
+		})
+		if at < 0 || i > 0 && !strings.EqualFold(r.Stack[at].Image, near) {
+			return ""
+		}
+		near = r.Stack[at].Image
+	}
+	return near
 }
 
 // early reports that every crash came within minutes of the start.

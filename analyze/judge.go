@@ -25,6 +25,7 @@ type judgement struct {
 	bucket  string      // the whole bucket, where the class is not all of it
 	nobody  bool        // no driver is at work where it was noticed: the stack suggests none
 	gone    []string    // of the alternatives those that were unloaded: they open no report
+	near    string      // the nearest driver on a stack of which nothing is certain; "" for none
 	known   bool        // what says who did it, though no driver did
 }
 
@@ -178,6 +179,7 @@ func (j *judgement) decideKernel(f Frame) {
 func (j *judgement) nearestDriver() {
 	for _, f := range j.f.Frames {
 		if f.Trust == report.TrustScan && f.Module != "" && !soft[strings.ToLower(f.Module)] {
+			j.near = f.Image
 			j.evidence(report.Guessed, report.T("stack"), report.T("The nearest driver on the stack is %s; the call may have come from there.", describe(f.Image)))
 			return
 		}

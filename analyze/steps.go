@@ -175,6 +175,9 @@ func unknownSteps(j *judgement) []report.Text {
 	if len(steps) == 0 {
 		steps = append(steps, undoStep())
 	}
+	if kindOf(j.near) == "virtualization" {
+		return append(steps, hypervisorOffStep(), keepDumpStep(j))
+	}
 	if !orderly[category(j.f.Code)] {
 		steps = append(steps, memoryTestStep())
 	}

@@ -41,6 +41,7 @@ func TestJudge_WhatPeopleRead(t *testing.T) {
 		{"a DPC that took long", Facts{Code: 0x133, Parameters: [4]uint64{0, 1281, 1280}, Hung: &Hung{DPC: in("vendor1.sys")}, Frames: []Frame{inKeBugCheck, trusted(vendor, report.TrustUnwind)}}, "", []string{"verifier /standard", "no driver is named"}, "Update vendor1.sys", "wpr -start CPU"},
 		{"Windows went on", Facts{Code: 0xab}, "", []string{"MemTest86"}, "Nothing needs to be done at once", ""},
 		{"a lock", Facts{Code: 0xe3}, "", []string{"MemTest86"}, "", ""},
+		{"the hypervisor's driver nearby", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{trusted(inKernel1, report.TrustContext), {Image: "vmswitch.sys", Module: "vmswitch", Trust: report.TrustScan}}}, "", []string{"MemTest86"}, "", "bcdedit /set hypervisorlaunchtype off"},
 		{"a write without an address", Facts{Code: 0x7e, Exception: &wrote, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext)}, Instruction: &Instruction{Memory: []Operand{{Write: true}}}}, "", []string{"attempt to read"}, "", "the instruction itself writes"},
 	} {
 		v := Judge(tt.facts)
