@@ -87,7 +87,7 @@ func networkSteps() []report.Text {
 
 func verifierSteps() []report.Text {
 	return []report.Text{
-		report.T("Driver verifier is on and stopped Windows at a driver's mistake: verifier /query shows which drivers it watches; update or remove the one that is on the stack."),
+		report.T("Driver verifier is on and stopped Windows at a driver's mistake: verifier /query shows which drivers it watches; update or remove the one that the dump has on its stack."),
 		report.T("To run without it: verifier /reset, then restart (from safe mode if Windows does not start)."),
 	}
 }

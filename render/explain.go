@@ -20,6 +20,20 @@ func CodeList(w io.Writer, codes []win.StopCode) error {
 	return nil
 }
 
+// TwoCodes writes which two stop codes a number can mean, by how it is read.
+func TwoCodes(w io.Writer, number string, hexadecimal, decimal win.StopCode, opts Options) error {
+	p := &page{opts: opts, tr: translator(opts.Lang)}
+	first, second := fmt.Sprintf("0x%X", hexadecimal.Code), fmt.Sprintf("0x%X", decimal.Code)
+	p.block("", "", p.say("%s can be read in two ways: %s %s (as a blue screen writes it) or %s %s (decimal, as event 41 writes it). Give %s or %s.",
+		number, first, hexadecimal.Name, second, decimal.Name, first, second))
+	for _, c := range []win.StopCode{hexadecimal, decimal} {
+		p.heading(fmt.Sprintf("0x%08X %s", c.Code, c.Name))
+		p.block("  ", "", c.Meaning)
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
 // Explanation writes what a stop code means, its parameters as far as they are
 // given, and what to do.
 func Explanation(w io.Writer, c win.StopCode, parameters []uint64, steps []report.Text, opts Options) error {

@@ -12,7 +12,6 @@ import (
 
 	"bugcheck/analyze"
 	"bugcheck/render"
-	"bugcheck/report"
 	"bugcheck/win"
 )
 
@@ -25,8 +24,8 @@ func explainCommand() *cobra.Command {
 		Long: `Explain tells what a stop code means: from a photo of a blue screen or an entry of
 the event log, without a dump. With the four numbers that stand beside it, it
 tells what these say too. A line pasted from the event log will do. Part of a name
-lists the codes that contain it; a number without 0x that is no stop code in
-hexadecimal is read as decimal, as event 41 has it.`,
+lists the codes that contain it. Event 41 writes its BugcheckCode as a decimal
+number: a number without 0x that is a stop code both ways is told with both.`,
 		Example: `  bugcheck explain 0x0000009F 3 0xffffd68fe35b8050 0xffffd007d6287ba0 0xffffd68fe383b8a0
   bugcheck explain "The bugcheck was: 0x000000d1 (0x29, 0x2, 0x0, 0xfffff800a56d1ae9)"
   bugcheck explain DRIVER_IRQL_NOT_LESS_OR_EQUAL
@@ -68,7 +67,10 @@ func runExplain(cmd *cobra.Command, args []string, flags *outputFlags, format st
 		return err
 	}
 	codes := asked.codes(lang)
-	if len(codes) == 0 {
+	switch {
+	case asked.ambiguous(codes) && format == "json":
+		return fmt.Errorf("%s can be read as 0x%x or as 0x%x: give one of them", asked.number, codes[0].Code, codes[1].Code)
+	case len(codes) == 0:
 		return fmt.Errorf("%q is no stop code in the catalogue: give a number (0xD1) or a name", strings.Join(args, " "))
 	}
 	w, color, closeFile, err := flags.open(cmd)
@@ -87,26 +89,20 @@ func runExplain(cmd *cobra.Command, args []string, flags *outputFlags, format st
 
 func writeExplanation(w io.Writer, codes []win.StopCode, asked stop, format string, opts render.Options) error {
 	switch {
+	case asked.ambiguous(codes):
+		return render.TwoCodes(w, asked.number, codes[0], codes[1], opts)
 	case len(codes) > 1:
 		return render.CodeList(w, codes)
 	case format == "json":
 		return render.ExplanationJSON(w, codes[0], asked.parameters, opts)
 	}
-	return render.Explanation(w, codes[0], asked.parameters, advice(codes[0], asked.parameters), opts)
-}
-
-// advice is what the stop code alone calls for: the next steps of a verdict on
-// nothing but code and parameters.
-func advice(c win.StopCode, parameters []uint64) []report.Text {
-	f := analyze.Facts{Code: c.Code, RawCode: c.Code, Name: c.Name, Live: c.Live}
-	copy(f.Parameters[:], parameters)
-	return analyze.Judge(f).NextSteps
+	return render.Explanation(w, codes[0], asked.parameters, analyze.Advice(codes[0], asked.parameters), opts)
 }
 
 // stop is a stop code as a person gave it.
 type stop struct {
 	number     string // as written, without 0x; "" if a name was given
-	prefixed   bool   // it had 0x, so it is no decimal number
+	bases      []int  // that the number may be written in, the likelier first
 	name       string
 	parameters []uint64
 }
@@ -114,10 +110,44 @@ type stop struct {
 // token is a number or a word in what people paste.
 var token = regexp.MustCompile("(?i)[0-9a-z_`]+")
 
+// event41 is how Kernel-Power 41 writes a stop code, in the text and in the XML of an
+// event: the code in decimal, parameters in hexadecimal behind 0x.
+var (
+	event41          = regexp.MustCompile(`(?i)BugcheckCode\W+(0x)?([0-9a-f]+)`)
+	event41Parameter = regexp.MustCompile(`(?i)BugcheckParameter([1-4])\W+(?:0x)?([0-9a-f]+)`)
+)
+
+// parseEvent41 reads the data of an event 41.
+func parseEvent41(s string) (stop, bool) {
+	m := event41.FindStringSubmatch(s)
+	if m == nil {
+		return stop{}, false
+	}
+	found := stop{number: strings.ToLower(m[2]), bases: []int{10}}
+	if m[1] != "" {
+		found.bases = []int{16}
+	}
+	for _, p := range event41Parameter.FindAllStringSubmatch(s, 4) {
+		i := int(p[1][0] - '1')
+		v, _ := strconv.ParseUint(p[2], 16, 64)
+		for len(found.parameters) <= i {
+			found.parameters = append(found.parameters, 0)
+		}
+		found.parameters[i] = v
+	}
+	return found, true
+}
+
 // parseStop reads what people have at hand: a number or a name with up to four
 // parameters, or a line pasted from the event log or a blue screen, such as
 // "0x000000d1 (0x29, 0x2, 0x0, 0xfffff800a56d1ae9)".
 func parseStop(s string) (stop, error) {
+	if found, ok := parseEvent41(s); ok {
+		if strings.Trim(found.number, "0") == "" {
+			return stop{}, errors.New("BugcheckCode 0: the event tells of no stop code")
+		}
+		return found, nil
+	}
 	tokens := token.FindAllString(s, -1)
 	for i, t := range tokens {
 		if strings.HasPrefix(strings.ToLower(t), "0x") {
@@ -132,8 +162,12 @@ func parseStop(s string) (stop, error) {
 		return parseNamed(tokens)
 	}
 	p, err := parseParameters(tokens[1:])
-	prefixed := strings.HasPrefix(strings.ToLower(tokens[0]), "0x")
-	return stop{number: strings.TrimPrefix(strings.ToLower(tokens[0]), "0x"), prefixed: prefixed, parameters: p}, err
+	number, prefixed := strings.CutPrefix(strings.ToLower(tokens[0]), "0x")
+	bases := []int{16, 10}
+	if prefixed || number[0] == '0' { // event 41 does not fill up with zeros
+		bases = []int{16}
+	}
+	return stop{number: number, bases: bases, parameters: p}, err
 }
 
 // parseNamed takes words up to the first number as a name.
@@ -160,25 +194,35 @@ func parseParameters(tokens []string) ([]uint64, error) {
 	return list, nil
 }
 
-// codes finds what was meant: the number as hexadecimal, as stop codes are
-// written; where that is none, as decimal, as event 41 of Kernel-Power has it.
+// codes finds what was meant: a number in each of its bases, a name as it is or as a part
+// of names.
 func (s stop) codes(lang win.Lang) []win.StopCode {
 	if s.name != "" {
 		return lang.Find(s.name)
 	}
-	for _, base := range []int{16, 10} {
+	var found []win.StopCode
+	for _, base := range s.bases {
 		v, err := strconv.ParseUint(strings.ReplaceAll(strings.TrimSuffix(s.number, "h"), "`", ""), base, 32)
-		if err != nil || base == 10 && s.prefixed {
+		if err != nil || strings.HasSuffix(s.number, "h") && base == 10 {
 			continue
 		}
-		for _, code := range []uint32{uint32(v), win.BaseCode(uint32(v))} {
-			if c, ok := lang.Code(code); ok {
-				return []win.StopCode{c}
-			}
+		if c, ok := known(lang, uint32(v)); ok && (len(found) == 0 || found[0].Code != c.Code) {
+			found = append(found, c)
 		}
 	}
-	return nil
+	return found
 }
+
+// known is a stop code of the catalogue, as given or without the bit that marks small dumps.
+func known(lang win.Lang, code uint32) (win.StopCode, bool) {
+	if c, ok := lang.Code(code); ok {
+		return c, true
+	}
+	return lang.Code(win.BaseCode(code))
+}
+
+// ambiguous reports a number that is one stop code in hexadecimal and another in decimal.
+func (s stop) ambiguous(codes []win.StopCode) bool { return s.name == "" && len(codes) > 1 }
 
 // parseNumber reads a hexadecimal number with or without 0x, h, and the
 // debugger's backtick.
