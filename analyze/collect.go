@@ -82,7 +82,7 @@ func (c *collection) walk() {
 	}
 	var err error
 	if c.frames, err = c.m.Callers(c.registers, c.spans); err != nil && c.m.Physical != nil {
-		c.note("stack", report.T("Unwind data do not lead to its end: %v.", err.Error()))
+		c.note("stack", report.T("Unwind data do not lead to its end: %v.", stepText(err)))
 	}
 	if pc, _ := c.registers.PC(); pc == 0 && c.m.Physical != nil {
 		c.note("stack", report.T("Where it begins holds no instruction pointer: no frame is known."))

@@ -137,6 +137,17 @@ func obstacles(m *kernel.Machine) []report.Text {
 	return list
 }
 
+// enumerated puts names one behind the other.
+func enumerated(list []report.Text) report.Text {
+	switch len(list) {
+	case 0:
+		return report.Text{}
+	case 1:
+		return list[0]
+	}
+	return report.T("%s%s%s", list[0], report.T(", "), enumerated(list[1:]))
+}
+
 // joined puts sentences one behind the other.
 func joined(list []report.Text) report.Text {
 	switch len(list) {

@@ -43,7 +43,7 @@ func (c *collection) aboutThread(addr uint64) {
 	}
 	frames, err := c.m.ThreadStack(t)
 	if err != nil {
-		c.note("thread", report.T("The stack of the thread at 0x%x cannot be followed: %v.", addr, err.Error()))
+		c.note("thread", report.T("The stack of the thread at 0x%x cannot be followed: %v.", addr, stepText(err)))
 	}
 	out.Frames = factFrames(kernelFrames(c.m, frames))
 	list, _ := c.m.ThreadIRPs(mem.VA(addr)) // those that can be read

@@ -60,11 +60,11 @@ var hardwareTraps = map[uint64]bool{trapNMI: true, trapMachineCheck: true}
 
 func judge7F(j *judgement) {
 	p := j.f.Parameters
-	name := win.TrapName(p[0])
-	if name == "" {
-		name = "?"
+	if name := win.TrapName(p[0]); name != "" {
+		j.evidence(report.Recorded, parameter(1), report.T("The processor raised exception %d (%s) in kernel mode.", p[0], report.T(name)))
+	} else {
+		j.evidence(report.Recorded, parameter(1), report.T("The processor raised exception %d in kernel mode.", p[0]))
 	}
-	j.evidence(report.Recorded, parameter(1), report.T("The processor raised exception %d (%s) in kernel mode.", p[0], name))
 	if fr, n := mostRepeated(j.f); p[0] == doubleFault && n >= recursion {
 		j.evidence(report.Derived, report.T("stack"), report.T("The caller %s stands on the stack %d times.", at(fr), n))
 	}

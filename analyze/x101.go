@@ -121,7 +121,7 @@ func (c *collection) hungThread(h *Hung, p kernel.Processor) {
 	}
 	frames, err := c.m.ThreadStack(t)
 	if err != nil {
-		c.note("processor", report.T("The stack of the processor that hangs cannot be followed: %v.", err.Error()))
+		c.note("processor", report.T("The stack of the processor that hangs cannot be followed: %v.", stepText(err)))
 	}
 	h.Frames = factFrames(kernelFrames(c.m, frames))
 }

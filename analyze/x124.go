@@ -3,7 +3,6 @@ package analyze
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"bugcheck/mem"
 	"bugcheck/report"
@@ -167,7 +166,7 @@ func (j *judgement) judgeMemory(m MemoryError) {
 	if m.Address != 0 && !slices.ContainsFunc(banks(j.f), func(b MachineCheck) bool { return b.Address == m.Address }) {
 		j.evidence(report.Recorded, source, report.T("Its physical address is 0x%x.", m.Address))
 	}
-	if where := m.where(); where != "" {
+	if where := m.where(); !where.IsZero() {
 		j.evidence(report.Recorded, source, report.T("Its place: %s.", where))
 	}
 	if m.Label != "" {
@@ -176,20 +175,21 @@ func (j *judgement) judgeMemory(m MemoryError) {
 }
 
 // where lists what is known of the place, by the specification's words.
-func (m MemoryError) where() string {
-	var parts []string
+func (m MemoryError) where() report.Text {
+	var parts []report.Text
 	for _, p := range []struct {
-		name string
+		what report.Text
 		n    int
 	}{
-		{"node", m.Node}, {"card", m.Card}, {"module", m.Module}, {"rank", m.Rank}, {"bank", m.Bank}, {"device", m.Device},
-		{"row", m.Row}, {"column", m.Column},
+		{report.T("node %d", m.Node), m.Node}, {report.T("card %d", m.Card), m.Card}, {report.T("module %d", m.Module), m.Module},
+		{report.T("rank %d", m.Rank), m.Rank}, {report.T("bank %d", m.Bank), m.Bank}, {report.T("device %d", m.Device), m.Device},
+		{report.T("row %d", m.Row), m.Row}, {report.T("column %d", m.Column), m.Column},
 	} {
 		if p.n >= 0 {
-			parts = append(parts, fmt.Sprintf("%s %d", p.name, p.n))
+			parts = append(parts, p.what)
 		}
 	}
-	return strings.Join(parts, ", ")
+	return enumerated(parts)
 }
 
 // mcStatus joins the two halves that the parameters hold.

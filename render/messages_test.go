@@ -35,6 +35,9 @@ func messages(t *testing.T) []string {
 	} {
 		found[w] = true
 	}
+	for vector := range uint64(32) {
+		found[win.TrapName(vector)] = true
+	}
 	for _, w := range infoNames {
 		found[w] = true
 	}

@@ -195,7 +195,7 @@ func (p *page) system() string {
 		version = win.VersionNumber(s.ReleaseBuild) // what winver shows
 	}
 	var parts []string
-	if name := systemName(s.Name, version, s.Lab); name != "" {
+	if name := systemName(p.release(s.Name), version, s.Lab); name != "" {
 		parts = append(parts, name)
 	}
 	if s.Processors > 0 {
@@ -208,6 +208,17 @@ func (p *page) system() string {
 		parts = append(parts, p.say("virtual machine (%s)", *s.VirtualMachine))
 	}
 	return strings.Join(parts, p.say(", "))
+}
+
+// release says in the page's language which releases a build may be of.
+func (p *page) release(name string) string {
+	if first, last, ok := strings.Cut(name, " or "); ok {
+		return p.say("%s or %s", first, last)
+	}
+	if first, last, ok := strings.Cut(name, " to "); ok {
+		return p.say("%s to %s", first, last)
+	}
+	return name
 }
 
 // systemName is the release with version and lab in parentheses, as far as they are

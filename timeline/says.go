@@ -142,16 +142,16 @@ func sayHardware(r *record) report.Text {
 
 // hardware names the part that a WHEA-Logger event is about: the event's number says
 // which kind of record it was made from.
-func (r *record) hardware() string {
+func (r *record) hardware() report.Text {
 	switch {
 	case r.number("MCABank") != 0 || r.number("MciStat") != 0:
-		return fmt.Sprintf("processor (APIC ID %d), machine-check bank %d, status 0x%016x", r.number("ApicId"), r.number("MCABank"), r.number("MciStat"))
+		return report.T("processor (APIC ID %d), machine-check bank %d, status 0x%016x", r.number("ApicId"), r.number("MCABank"), r.number("MciStat"))
 	case r.has("Bus") || r.has("PrimaryBusNumber"):
-		return fmt.Sprintf("PCI Express device %02x:%02x.%x", r.either("Bus", "PrimaryBusNumber"), r.either("Device", "PrimaryDeviceNumber"), r.either("Function", "PrimaryFunctionNumber"))
+		return report.T("PCI Express device %02x:%02x.%x", r.either("Bus", "PrimaryBusNumber"), r.either("Device", "PrimaryDeviceNumber"), r.either("Function", "PrimaryFunctionNumber"))
 	case r.Event == 46 || r.Event == 47:
-		return "memory"
+		return report.T("memory")
 	}
-	return "not named"
+	return report.T("not named")
 }
 
 func (r *record) has(name string) bool {

@@ -97,7 +97,19 @@ var (
 	ErrFormat  = errors.New("its unwind data is not valid")
 	ErrUnknown = errors.New("a register that is needed is not known")
 	ErrStack   = errors.New("the stack pointer does not rise")
+	ErrZero    = errors.New("its return address, amid the stack, is zero")
 )
+
+// StepError says from which function no step led to its caller, and why.
+type StepError struct {
+	PC  mem.VA
+	Err error
+}
+
+func (e *StepError) Error() string { return fmt.Sprintf("function at %v: %v", e.PC, e.Err) }
+
+// Unwrap returns the reason.
+func (e *StepError) Unwrap() error { return e.Err }
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, ErrFormat)...)
@@ -189,7 +201,7 @@ func (w *Walker) step(r Registers) (caller Registers, saved mem.VA, err error) {
 		err = fmt.Errorf("%v cannot be unwound", r.Machine)
 	}
 	if err != nil {
-		return r, 0, fmt.Errorf("function at %v: %w", r.PC(), err)
+		return r, 0, &StepError{r.PC(), err}
 	}
 	return caller, saved, nil
 }

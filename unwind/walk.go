@@ -67,10 +67,10 @@ func (w *Walker) next(last *Frame, before []Frame) (Frame, error) {
 	}
 	f := Frame{PC: caller.PC(), SP: caller.SP(), Registers: caller, Trust: report.TrustUnwind, MachineFrame: saved}
 	if !w.moves(last, &f, before) {
-		return Frame{}, fmt.Errorf("function at %v: %v to %v: %w", last.PC, last.SP, f.SP, ErrStack)
+		return Frame{}, &StepError{last.PC, fmt.Errorf("%v to %v: %w", last.SP, f.SP, ErrStack)}
 	}
 	if f.PC == 0 && w.Plausible != nil && !w.nearEnd(f.SP) {
-		return Frame{}, fmt.Errorf("function at %v: its return address, amid the stack, is zero", last.PC)
+		return Frame{}, &StepError{last.PC, ErrZero}
 	}
 	return f, nil
 }
