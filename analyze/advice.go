@@ -18,18 +18,26 @@ var adviceByCategory = map[string]func() []report.Text{
 
 // categoryAdvice is the advice for a code's category; nil if there is none.
 func categoryAdvice(code uint32) []report.Text {
-	c, _ := win.English.Code(code)
-	if advice := adviceByCategory[c.Category]; advice != nil {
+	if c, _ := win.English.Code(code); c.Live {
+		return liveSteps()
+	}
+	if advice := adviceByCategory[category(code)]; advice != nil {
 		return advice()
 	}
 	return nil
+}
+
+// category is where the catalogue puts a stop code.
+func category(code uint32) string {
+	c, _ := win.English.Code(code)
+	return c.Category
 }
 
 func bootSteps() []report.Text {
 	return []report.Text{
 		report.T("Undo what changed last: in the recovery environment, uninstall the last update or driver, or use a restore point."),
 		report.T("Look at the firmware settings: was the mode of the disk controller (AHCI, RAID, VMD) or the boot order changed? On a virtual machine: the type of disk controller."),
-		report.T("Check the system volume: in the recovery environment, chkdsk C: /f, then start-up repair."),
+		report.T("Check the system volume: in the recovery environment find the letter that Windows' volume has there (diskpart, list volume), then chkdsk X: /f with that letter, then start-up repair."),
 		report.T("Take out hardware that was added lately, and test the memory (MemTest86)."),
 	}
 }
@@ -37,7 +45,7 @@ func bootSteps() []report.Text {
 func registrySteps() []report.Text {
 	return []report.Text{
 		report.T("Check the health of the system disk (SMART data, disk and Ntfs events in the System log)."),
-		report.T("Repair the system: in the recovery environment, chkdsk C: /f, then start-up repair or a restore point."),
+		report.T("Repair the system: in the recovery environment find the letter that Windows' volume has there (diskpart, list volume), then chkdsk X: /f with that letter, then start-up repair or a restore point."),
 	}
 }
 
@@ -87,8 +95,12 @@ func verifierSteps() []report.Text {
 func hypervisorSteps() []report.Text {
 	return []report.Text{
 		report.T("Update the firmware (BIOS), its microcode and Windows on the host; run the processor at its standard speed."),
-		report.T("If no virtual machines are needed, turn the hypervisor off for a trial: bcdedit /set hypervisorlaunchtype off, then restart."),
+		hypervisorOffStep(),
 	}
+}
+
+func hypervisorOffStep() report.Text {
+	return report.T("If no virtual machines are needed, turn the hypervisor off for a trial: bcdedit /set hypervisorlaunchtype off, then restart.")
 }
 
 func resourceSteps() []report.Text {

@@ -44,8 +44,6 @@ var weak = []string{"KiFastFailDispatch", "KeAccumulateTicks", "KiDoubleFaultAbo
 // are not here; nor are the USB 3 stack, HID and WUDFRd, which published buckets
 // name by the dozen though they run on behalf of others. The frameworks and port
 // drivers are here by the same reason: they call what their clients hand them.
-// winhvr and Vid run the processor of a virtual machine: an interrupt that met them
-// met the guest (1 published case).
 var soft = map[string]bool{
 	"nt": true, "hal": true, "ndis": true, "tcpip": true, "netio": true, "fltmgr": true, "ntfs": true, "refs": true,
 	"wdf01000": true, "storport": true, "classpnp": true, "disk": true, "partmgr": true, "volmgr": true,
@@ -97,8 +95,26 @@ func certain(f *Facts) []Frame {
 // caller is to be asked.
 func inData(f *Facts) bool { return f.Landing != nil && f.Landing.Kind == LandingData }
 
-// blamed picks the frame to blame: the first in a module that is not soft; else
-// a weak one; else the first.
+// isGuest reports the code that runs the processor of a virtual machine: an interrupt
+// that met it met the guest (1 published case). Other functions of winhvr are named (1
+// published bucket).
+func isGuest(f Frame) bool {
+	return strings.EqualFold(f.Module, "vid") || strings.EqualFold(f.Module, "winhvr") && strings.HasPrefix(f.Symbol, "WinHvRunVp")
+}
+
+// softBelow is the first frame outside the kernel: the watchdog of 0x133 gives way to it
+// too, soft or not (3 published buckets: of ndis, ACPI and winhvr).
+func softBelow(frames []Frame) (Frame, bool) {
+	for _, frame := range frames {
+		if frame.Module != "nt" && !isHAL(frame) && !isGuest(frame) {
+			return frame, true
+		}
+	}
+	return Frame{}, false
+}
+
+// blamed picks the frame to blame: the first in a module that is not soft; else a weak
+// one, or what is below the watchdog; else the first.
 func blamed(f *Facts) (Frame, bool) {
 	frames := certain(f)
 	for _, frame := range frames {
@@ -108,6 +124,9 @@ func blamed(f *Facts) (Frame, bool) {
 	}
 	for _, frame := range f.Frames {
 		if frame.Trust != report.TrustScan && frame.Module == "nt" && matches(weak, frame.Symbol) {
+			if below, ok := softBelow(frames); ok && frame.Symbol == "KeAccumulateTicks" {
+				return below, true
+			}
 			return frame, true
 		}
 	}
@@ -233,7 +252,7 @@ func (j *judgement) suggestClients(f Frame) {
 			continue
 		}
 		if len(j.v.Alternatives) < maxAlternatives {
-			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing else points to it", f.Image))
+			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing else points to one of them", f.Image))
 		}
 	}
 }

@@ -223,6 +223,9 @@ func (k *caseStory) sameDriver() bool {
 	if confidence == report.Low {
 		summary = report.T("%s is a suspect in %d of %d crashes: look at it first.", b.image, b.all(), len(k.reports))
 	}
+	if step := k.otherStep(b.image); !step.IsZero() {
+		steps = append(steps, step)
+	}
 	k.decide(report.CauseDriver, confidence, summary, steps)
 	if b.sure > 0 {
 		k.evidence(report.Derived, k.dumps(), report.T("%d of the %d crashes are told to be the doing of %s, each by its own dump.", b.sure, len(k.reports), describe(b.image)))
@@ -241,6 +244,23 @@ func (k *caseStory) sameDriver() bool {
 		}
 	}
 	return true
+}
+
+// otherStep is about the first crash that another failure than that of image made.
+func (k *caseStory) otherStep(image string) report.Text {
+	for i, c := range k.Crashes {
+		named := strings.EqualFold(c.Image, image)
+		for _, r := range k.reports {
+			named = named || r.Dump.File == c.File && c.File != "" && strings.EqualFold(suspectOf(r), image)
+		}
+		if c.Code == 0 || named || slices.ContainsFunc(k.Crashes, func(o report.CaseCrash) bool { return o.Code == c.Code && strings.EqualFold(o.Image, image) }) {
+			continue
+		}
+		if steps := Judge(Facts{Code: uint32(c.Code), RawCode: uint32(c.Code)}).NextSteps; len(steps) > 0 {
+			return report.T("Crash %d (%s) is another failure. %s", i+1, c.Name, steps[0])
+		}
+	}
+	return report.Text{}
 }
 
 // mostBlamed counts, a crash once, the drivers from outside Windows that verdicts name.
@@ -308,7 +328,7 @@ func (k *caseStory) samePlace() bool {
 	k.Verdict.Bucket, k.Verdict.BucketHash = g.Bucket, BucketHash("km", g.Bucket)
 	k.Verdict.Alternatives = first.Alternatives
 	cause := first.Cause
-	steps := first.NextSteps
+	steps := slices.DeleteFunc(slices.Clone(first.NextSteps), isMemoryTest)
 	summary := report.T("The same failure came %d times, so it is no chance; the dumps do not show who causes it.", n)
 	if k.early() {
 		summary = report.T("The same failure came %d times, each time while Windows started: something that loads at the start causes it; the dumps do not show which.", n)
@@ -319,7 +339,26 @@ func (k *caseStory) samePlace() bool {
 	k.decide(cause, first.Confidence, summary, steps)
 	k.evidence(report.Recorded, k.dumps(), report.T("The same failure (%s) came %d times.", g.Bucket, n))
 	k.evidence(report.Derived, k.dumps(), report.T("Faulty memory and power failures strike at different places; what fails at the same place every time is a driver, a setting or a device."))
+	if near := k.nearest(); near != "" && cause == report.CauseUnknown {
+		k.evidence(report.Guessed, k.dumps(), report.T("In all of them the nearest driver on the stack is %s.", describe(near)))
+	}
 	return true
+}
+
+// nearest is the driver that is nearest on the stack of every dump, where nothing is
+// certain of those; "" if they differ.
+func (k *caseStory) nearest() string {
+	near := ""
+	for i, r := range k.reports {
+		at := slices.IndexFunc(r.Stack, func(f report.Frame) bool {
+			return f.Trust == report.TrustScan && f.Module != "" && !soft[strings.ToLower(f.Module)]
+		})
+		if at < 0 || i > 0 && !strings.EqualFold(r.Stack[at].Image, near) {
+			return ""
+		}
+		near = r.Stack[at].Image
+	}
+	return near
 }
 
 // early reports that every crash came within minutes of the start.

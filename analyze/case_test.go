@@ -264,3 +264,22 @@ func TestCases_WithoutDumps(t *testing.T) {
 		}
 	}
 }
+
+// What is nearest on the stack of every dump is told where nobody is blamed.
+func TestCases_Nearest(t *testing.T) {
+	for _, tt := range []struct {
+		images [2]string
+		want   bool
+	}{{[2]string{"vmswitch.sys", "vmswitch.sys"}, true}, {[2]string{"vmswitch.sys", "netx.sys"}, false}, {[2]string{"winhvr.sys", "winhvr.sys"}, false}} {
+		var list []*report.Report
+		for i, image := range tt.images {
+			r := dumpOn(i, 0x7e, kernelVerdict("AV_nt!f"))
+			r.Stack = []report.Frame{{Image: "ntoskrnl.exe", Module: "nt", Trust: report.TrustContext}, {Image: image, Module: strings.TrimSuffix(image, ".sys"), Trust: report.TrustScan}}
+			list = append(list, r)
+		}
+		v := Cases(list, nil)[0].Verdict
+		if got := strings.Contains(fmt.Sprint(v.Evidence), "the nearest driver on the stack is "+tt.images[0]); got != tt.want {
+			t.Errorf("%v: told %v, want %v: %v", tt.images, got, tt.want, v.Evidence)
+		}
+	}
+}

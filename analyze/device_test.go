@@ -72,7 +72,7 @@ func TestJudge_Devices(t *testing.T) {
 		{"0x9F 6, nothing in the dump", Facts{Code: 0x9f, Parameters: [4]uint64{6, 0xffff8000, 1}, Frames: inWatchdog}, report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", ""},
 
 		{"0x133, time", Facts{Code: 0x133, Parameters: [4]uint64{0, 0x501, 0x500}, Frames: inWatchdog, Tick: 15625 * time.Microsecond},
-			report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", "That is 20.0 s, at 15.625 ms a tick."},
+			report.CauseUnknown, "ntoskrnl.exe", report.Low, "", "", "That is 20.01 s, at 15.625 ms a tick."},
 		{"0x133, samples", Facts{Code: 0x133, Parameters: [4]uint64{1, 0x1e00}, Frames: inWatchdog, Samples: []Sample{{"ntoskrnl.exe", "nt", 60}, {"vendor1.sys", "vendor1", 40}}},
 			report.CauseUnknown, "ntoskrnl.exe", report.Low, "vendor1.sys", "", "guessed Of 100 code addresses that the watchdog noted while time ran out, 40 lie in vendor1.sys."},
 		{"0x133, what it interrupted", Facts{Code: 0x133, Parameters: [4]uint64{0, 0x501, 0x500}, Frames: append(inWatchdog[:1:1],
@@ -83,7 +83,7 @@ func TestJudge_Devices(t *testing.T) {
 
 		{"0x101, what the processor was in", Facts{Code: 0x101, Parameters: [4]uint64{0x30, 0, 0xffff8000, 2}, Frames: inWatchdog,
 			Hung: &Hung{At: codeIn("ntoskrnl.exe"), Frames: waitsInDriver, Process: "a.exe", Thread: 12}},
-			report.CauseUnknown, "", report.Low, "vendor1.sys", "CLOCK_WATCHDOG_TIMEOUT", "recorded It ran thread 12 of a.exe."},
+			report.CauseUnknown, "", report.Low, "vendor1.sys", "CLOCK_WATCHDOG_TIMEOUT_vendor1!StopDevice", "recorded It ran thread 12 of a.exe."},
 		{"0x101, an idle processor", Facts{Code: 0x101, Parameters: [4]uint64{0x30, 0, 0xffff8000, 2}, Frames: inWatchdog, Hung: &Hung{At: codeIn("ntoskrnl.exe"), Idle: true}},
 			report.CauseUnknown, "", report.Low, "", "CLOCK_WATCHDOG_TIMEOUT", "no program was at work there"},
 		{"0x1CA", Facts{Code: 0x1ca, Parameters: [4]uint64{1_200_000_000, 0, 0, 3}, Frames: inWatchdog, Hung: &Hung{At: codeIn("vendor1.sys")}},
@@ -103,7 +103,7 @@ func TestJudge_Devices(t *testing.T) {
 		{"0x1B8", Facts{Code: 0x1b8, Live: true, Parameters: [4]uint64{8}, Frames: inGraphics, Images: graphicsCard},
 			report.CauseDriver, "dxgmms2.sys", report.Low, "nvlddmkm.sys", "", "Somebody asked for it by keys or by the power button"},
 		{"0x116, promoted", Facts{Code: 0x116, Parameters: [4]uint64{1, 2, 0xffffffffc000009a}, Places: [4]Place{{}, codeIn("nvlddmkm.sys")}, TDRReason: 9},
-			report.CauseDriver, "nvlddmkm.sys", report.High, "", "0x116_IMAGE_nvlddmkm.sys", "the whole card had to be reset"},
+			report.CauseDriver, "nvlddmkm.sys", report.Medium, "", "0x116_IMAGE_nvlddmkm.sys", "the whole card had to be reset"},
 		{"0xEA", Facts{Code: 0xea, Parameters: [4]uint64{0xffff8000, 0, 0xffff9000, 1}, Frames: inWatchdog, Message: "vendor1"},
 			report.CauseDriver, "vendor1.sys", report.High, "", "", "The driver that Windows names is vendor1.sys."},
 		{"0x19C 0x50", Facts{Code: 0x19c, Parameters: [4]uint64{0x50, 0xffff8000}, Frames: inWatchdog, Images: graphicsCard, Thread: thread(waitsInKernel)},

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 
 	"bugcheck/report"
 	"bugcheck/win"
@@ -28,21 +29,23 @@ func judgeException(j *judgement) {
 	if x == nil {
 		return
 	}
-	where := j.exceptionPlace()
+	where, source := j.exceptionPlace(), j.exceptionSource()
 	switch where.Kind {
 	case PlaceModule:
 		j.placed = true
-		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from the instruction at 0x%x, which lies in %s.", win.Status(x.Code), x.Address, where.at()))
+		j.evidence(report.Recorded, source, report.T("Exception %s came from the instruction at 0x%x, which lies in %s.", win.Status(x.Code), x.Address, where.at()))
 	case PlaceUnloaded:
-		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from 0x%x, where %s was before it was unloaded: code ran in a driver that was gone.", win.Status(x.Code), x.Address, where.Image))
+		j.evidence(report.Recorded, source, report.T("Exception %s came from 0x%x, where %s was before it was unloaded: code ran in a driver that was gone.", win.Status(x.Code), x.Address, where.Image))
 		j.convict(where.Image, where.Module, "", report.High)
 	default:
-		j.evidence(report.Recorded, j.contextSource(), report.T("Exception %s came from 0x%x, which lies in no loaded driver.", win.Status(x.Code), x.Address))
+		j.evidence(report.Recorded, source, report.T("Exception %s came from 0x%x, which lies in no loaded driver.", win.Status(x.Code), x.Address))
 	}
 	switch {
 	case x.Target == nil || x.Access == "":
 	case *x.Target == notTold && refused(j.f):
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones).", accessWord(x.Access)))
+	case *x.Target == notTold && j.writes() && x.Access == "read":
+		j.evidence(report.Recorded, report.T("exception record"), readForWrite())
 	case *x.Target == notTold:
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones): it does so when a pointer is not canonical, so no pointer at all.", accessWord(x.Access)))
 	case x.Access == "execute" && *x.Target < nullPages:
@@ -52,6 +55,25 @@ func judgeException(j *judgement) {
 		j.describeAccess(*x.Target)
 	}
 	j.judgeExceptionKind(x)
+}
+
+// writes reports that the instruction that failed writes to memory and does not read it.
+func (j *judgement) writes() bool {
+	i := j.f.Instruction
+	return i != nil && len(i.Memory) == 1 && i.Memory[0].Write && !i.Memory[0].Read
+}
+
+func readForWrite() report.Text {
+	return report.T("A read without an address (all ones) was recorded, as happens with a pointer that is not canonical, so no pointer at all; the instruction itself writes.")
+}
+
+// exceptionSource says where the exception's address stands: where the registers are not
+// those of the fault, in the parameters.
+func (j *judgement) exceptionSource() report.Text {
+	if i := slices.Index(j.f.Parameters[:], j.f.Exception.Address); i >= 0 && !j.f.Context.Fault {
+		return parameter(i + 1)
+	}
+	return j.contextSource()
 }
 
 // exceptionPlace is where the exception's instruction lies: the parameter that

@@ -89,6 +89,9 @@ func (j *judgement) judgeInPage(status uint32) {
 		j.evidence(report.Recorded, report.T("exception record"), report.T("It ended with %s.", win.Status(status)))
 	}
 	j.decide(report.CauseStorage, report.Medium)
+	if f, ok := blamed(j.f); ok { // nobody is blamed, but the bucket names who met it (1 published case, and 2 of 0x154)
+		j.bucket = j.class + "_" + function(f.Module, f.Symbol)
+	}
 	j.evidence(report.Derived, report.T("exception record"), report.T("A page could not be read back from disk; that is a fault of the storage or the path to it, not of the code that asked for it."))
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"bugcheck/kernel"
 	"bugcheck/report"
-	"bugcheck/win"
 )
 
 // judgement is a verdict in the making.
@@ -25,6 +24,9 @@ type judgement struct {
 	what    report.Text // happened, where the stop code is not all of it
 	bucket  string      // the whole bucket, where the class is not all of it
 	nobody  bool        // no driver is at work where it was noticed: the stack suggests none
+	gone    []string    // of the alternatives those that were unloaded: they open no report
+	near    string      // the nearest driver on a stack of which nothing is certain; "" for none
+	known   bool        // what says who did it, though no driver did
 }
 
 // Judge says who crashed Windows, or a program. It is a pure function of f.
@@ -55,6 +57,7 @@ func Judge(f Facts) report.Verdict {
 	}
 	j.judgeNoticed()
 	j.judgePending()
+	j.judgeCrashTool()
 	j.judgeWatched()
 	j.name()
 	j.alternatives()
@@ -176,6 +179,7 @@ func (j *judgement) decideKernel(f Frame) {
 func (j *judgement) nearestDriver() {
 	for _, f := range j.f.Frames {
 		if f.Trust == report.TrustScan && f.Module != "" && !soft[strings.ToLower(f.Module)] {
+			j.near = f.Image
 			j.evidence(report.Guessed, report.T("stack"), report.T("The nearest driver on the stack is %s; the call may have come from there.", describe(f.Image)))
 			return
 		}
@@ -204,17 +208,13 @@ func (j *judgement) convictFrame(f Frame) {
 	}
 }
 
-// confidenceAt is how sure a fault's own place makes: a third party's driver
-// that fails is to blame; one of Windows likely so; one that carries other
-// drivers' calls seldom.
+// confidenceAt is how sure a fault's own place makes: a third party's driver that fails
+// is to blame; one of Windows may have been handed bad data.
 func confidenceAt(f Frame) string {
-	switch {
-	case thirdParty(f.Image):
+	if thirdParty(f.Image) {
 		return report.High
-	case soft[strings.ToLower(f.Module)]:
-		return report.Low
 	}
-	return report.Medium
+	return report.Low
 }
 
 // raised reports that a frame is the caller of KeBugCheckEx: the first behind
@@ -226,11 +226,12 @@ func (j *judgement) raised(f Frame) bool {
 // bootCodeLater: a code of the start of Windows that comes long after it was not
 // raised by Windows; drivers reuse such numbers.
 func (j *judgement) bootCodeLater() {
-	code, ok := win.English.Code(j.f.Code)
-	if ok && code.Category == "boot" && j.f.Uptime > startTakes {
-		j.evidence(report.Derived, report.T("stop code and uptime"), report.T("Windows raises this code only while it starts, but had been up for %d h %d min: the driver used the number for a purpose of its own, and its usual meaning does not count.", int(j.f.Uptime.Hours()), int(j.f.Uptime.Minutes())%60))
+	if isBootCodeLater(j.f) {
+		j.evidence(report.Derived, report.T("stop code and uptime"), report.T("Windows raises this code only while it starts, but it had been up for %s: the driver used the number for a purpose of its own, and its usual meaning does not count.", report.Span(j.f.Uptime)))
 	}
 }
+
+func isBootCodeLater(f *Facts) bool { return category(f.Code) == "boot" && f.Uptime > startTakes }
 
 // startTakes is longer than any start of Windows.
 const startTakes = 30 * time.Minute
@@ -337,7 +338,7 @@ func (j *judgement) alternatives() {
 		if s.Image == j.v.Image || j.hasAlternative(s.Image) || len(j.v.Alternatives) == maxAlternatives {
 			continue
 		}
-		why := report.T("addresses of it on the stack: %d; it may have been at work when the fault came", s.count)
+		why := report.T("addresses of it on the stack: %d; it may have been at work", s.count)
 		if s.certain {
 			why = report.T("it is among the callers on the stack")
 		}

@@ -36,7 +36,7 @@ func TestJudge_WhoIsBlamed(t *testing.T) {
 		{"a third party's driver at the fault", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext), inKernel1}},
 			report.CauseDriver, "vendor1.sys", report.High, "AV_vendor1!", 0},
 		{"a driver of Windows at the fault", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{frame("amdppm.sys", "amdppm", report.TrustContext)}},
-			report.CauseDriver, "amdppm.sys", report.Medium, "AV_amdppm!", 0},
+			report.CauseDriver, "amdppm.sys", report.Low, "AV_amdppm!", 0},
 		{"a carrier of Windows at the fault, a suspect below", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{frame("ks.sys", "ks", report.TrustContext), vendor}},
 			report.CauseDriver, "ks.sys", report.Low, "AV_ks!", 1},
 		{"the kernel at the fault", Facts{Code: 0x7e, Exception: av, Context: fault, Frames: []Frame{trusted(inKernel1, report.TrustContext), vendor, vendor, other}},
@@ -51,7 +51,7 @@ func TestJudge_WhoIsBlamed(t *testing.T) {
 		{"code that differs from its image", Facts{Code: 0x3b, CodeDiffer: "ONE_BIT", Frames: []Frame{trusted(vendor, report.TrustContext)}, Context: fault},
 			report.CauseHardware, "memory_corruption", report.Medium, "MEMORY_CORRUPTION_ONE_BIT", 0},
 		{"a page that could not be read from disk", Facts{Code: 0x7e, Exception: &Exception{Code: 0xc0000006}, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext)}},
-			report.CauseStorage, "", report.Medium, "-", 1},
+			report.CauseStorage, "", report.Medium, "0x7E_C0000006_vendor1!", 1},
 		{"a driver that Windows itself names", Facts{Code: 0xd1, Named: "vendor2.sys", Frames: []Frame{inKeBugCheck, vendor}},
 			report.CauseDriver, "vendor2.sys", report.High, "AV_vendor2!", 1},
 		{"a damaged list, found by a third party", Facts{Code: 0x139, Parameters: [4]uint64{3}, Context: fault, Frames: []Frame{trusted(vendor, report.TrustContext)}},
@@ -141,12 +141,30 @@ func TestJudge_PowerRequest(t *testing.T) {
 		{Power{IRPDriver: "vendor1.sys", PDODriver: "pci.sys", Service: "vendor1"}, "vendor1.sys", report.High, "0x9F_3_vendor1_IMAGE_pci.sys"},
 		{Power{IRPDriver: "disk.sys", Other: "vendor2.sys", PDODriver: "vendor2.sys", Service: "disk"}, "vendor2.sys", report.Medium, "0x9F_3_disk_IMAGE_vendor2.sys"},
 		{Power{IRPDriver: "usbhub3.sys", PDODriver: "usbxhci.sys"}, "usbhub3.sys", report.Low, "0x9F_3_usbhub3!unknown_function"},
+		{Power{IRPDriver: "usbhub3.sys", PDODriver: "UsbHub3.sys", Service: "HidUsb"}, "usbhub3.sys", report.Low, "0x9F_3_IMAGE_UsbHub3.sys"},
 		{Power{}, "", report.Low, "0x9F_3"},
 	} {
 		v := Judge(Facts{Code: 0x9f, Parameters: [4]uint64{3, 1, 2, 3}, Power: &tt.power})
 		if v.Image != tt.image || v.Confidence != tt.confidence || v.Bucket != tt.bucket {
 			t.Errorf("%+v: %q %s %q, want %q %s %q", tt.power, v.Image, v.Confidence, v.Bucket, tt.image, tt.confidence, tt.bucket)
 		}
+	}
+}
+
+// TestJudge_PowerRequestOfALog: a log has no more than the watchdog's stack, and that is not
+// who holds the request.
+func TestJudge_PowerRequestOfALog(t *testing.T) {
+	f := Facts{Code: 0x9f, Parameters: [4]uint64{3, 1, 2, 3}, Frames: []Frame{
+		{Image: "ntoskrnl.exe", Module: "nt", Symbol: "KeBugCheckEx", Trust: report.TrustUnwind},
+		{Image: "ntoskrnl.exe", Module: "nt", Symbol: "PopIrpWatchdogBugcheck", Trust: report.TrustUnwind},
+		{Image: "ntoskrnl.exe", Module: "nt", Symbol: "KiProcessExpiredTimerList", Trust: report.TrustUnwind},
+	}}
+	if v := Judge(f); v.Image != "" || v.Bucket != "0x9F_3" || v.Cause != report.CauseUnknown {
+		t.Errorf("%q %q %s", v.Image, v.Bucket, v.Cause)
+	}
+	f.Frames = []Frame{{Image: "tcpip.sys", Module: "tcpip", Symbol: "FlpWait", Trust: report.TrustUnwind}}
+	if v := Judge(f); v.Image != "tcpip.sys" {
+		t.Errorf("another thread's stack: %q", v.Image)
 	}
 }
 

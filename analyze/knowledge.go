@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ func (j *judgement) judgeKnown() {
 	if len(k.abused) > 0 {
 		j.evidence(report.Derived, knownDrivers(), report.T("Loaded drivers that stand on a public list of drivers with known holes: %s. They let programs write to any memory.", listed(k.abused)))
 	}
-	if len(k.old) > 0 {
+	if len(k.old) > 0 && len(j.v.Alternatives) == 0 && !j.known {
 		j.evidence(report.Guessed, listOfDrivers(), report.T("Drivers from outside Windows that are more than ten years old by the date in their header: %s.", listed(k.old)))
 	}
 }
@@ -102,6 +103,7 @@ func (j *judgement) judgeUnloaded() {
 		// Small dumps keep twelve characters of a name: who is meant must be known.
 		if d, ok := win.English.Driver(image); n < maxUnloadedSuspects && ok && !d.Microsoft() {
 			n++
+			j.gone = append(j.gone, image)
 			j.suggest(image, report.T("it was unloaded before the crash; work that a driver leaves behind when it goes damages memory later"))
 		}
 	}
@@ -131,4 +133,18 @@ func built(stamp uint32) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// toolPrograms are the programs of crashTools.
+var toolPrograms = map[string]string{"notmyfault64.exe": "myfault.sys", "notmyfault.exe": "myfault.sys", "notmyfaultc64.exe": "myfault.sys", "notmyfaultc.exe": "myfault.sys"}
+
+// judgeCrashTool: where the program that makes crashes is at work and its driver is
+// loaded, it has most likely made this one, whatever became of the stack.
+func (j *judgement) judgeCrashTool() {
+	image := toolPrograms[strings.ToLower(j.f.Process)]
+	open := j.v.Cause == report.CauseUnknown || j.v.Cause == report.CauseMemoryCorruption
+	loaded := slices.ContainsFunc(j.f.Images, func(i Image) bool { return strings.EqualFold(i.Image, image) })
+	if open && image != "" && loaded {
+		j.suggest(image, report.T("its program, %s, was at work on this processor; it crashes Windows on purpose", j.f.Process))
+	}
 }

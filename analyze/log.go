@@ -35,6 +35,9 @@ func logFacts(l *windbglog.Log) (f Facts, added int) {
 	f.Frames = logFrames(l, &f)
 	f.Frames, added = withFault(l, &f)
 	f.Context = logContext(&f)
+	if f.Code == 0x101 {
+		f.Hung = hungOfLog(f.Frames)
+	}
 	for i, p := range f.Parameters[:min(len(l.Arguments), 4)] {
 		f.Places[i] = logPlace(l, &f, p)
 	}
@@ -62,7 +65,14 @@ func logException(l *windbglog.Log, f *Facts) *Exception {
 	if x.Code == statusInPageError {
 		x.Status = l.Detail
 	}
-	if len(l.Arguments) < 3 {
+	switch {
+	case f.Code == 0x3b || f.Code == 0x7e || f.Code == 0x8e: // they need no more than two
+		if len(l.Arguments) > 0 {
+			x.Code = uint32(p[0])
+		}
+		x.Address = p[1]
+		return x.orNone()
+	case len(l.Arguments) < 3:
 		x.Address = p[1]
 		return x.orNone()
 	}
@@ -76,8 +86,6 @@ func logException(l *windbglog.Log, f *Facts) *Exception {
 		if x.Code == statusAccessViolation {
 			x.Access, x.Target = access(p[2]), &p[3]
 		}
-	case 0x3b, 0x7e, 0x8e:
-		x.Code, x.Address = uint32(p[0]), p[1]
 	case 0xbe:
 		*x = Exception{Code: statusAccessViolation, Access: "write", Target: &p[0]}
 	}

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,32 @@ func TestLogFacts_StrayNumbers(t *testing.T) {
 	f := LogFacts(l)
 	if len(f.Frames) != 3 || f.Frames[2].Module != "vendor" {
 		t.Errorf("frames %+v", f.Frames)
+	}
+}
+
+// TestLogFacts_Hung: of 0x101 the debugger may show the processor that hangs; a driver that
+// it was called by names the bucket. A stack that begins with the stop is another's.
+func TestLogFacts_Hung(t *testing.T) {
+	l := readLog()
+	l.Code, l.Arguments = 0x101, []uint64{0xc, 0, 0xfffff80500001000, 3}
+	l.Frames = []windbglog.Frame{{Module: "nt", Symbol: "KiDpcInterrupt", Offset: 0x39f}, {Module: "vendor", Offset: 0x1234}}
+	v := Judge(LogFacts(l))
+	if v.Bucket != "CLOCK_WATCHDOG_TIMEOUT_vendor!unknown_function" || strings.Contains(fmt.Sprint(v.Evidence), "that noticed") {
+		t.Errorf("the processor that hangs: bucket %q, %v", v.Bucket, v.Evidence)
+	}
+	l.Frames = append([]windbglog.Frame{{Module: "nt", Symbol: "KeBugCheckEx"}}, l.Frames...)
+	if v := Judge(LogFacts(l)); v.Bucket != "CLOCK_WATCHDOG_TIMEOUT" {
+		t.Errorf("the one that noticed: bucket %q", v.Bucket)
+	}
+}
+
+// TestLogFacts_TwoParameters: status and instruction stand in the first two, and a log that
+// was cut down may hold no more.
+func TestLogFacts_TwoParameters(t *testing.T) {
+	l := readLog()
+	l.Code, l.Arguments, l.Exception = 0x7e, []uint64{0xffffffffc0000005, 0xfffff80511112222}, nil
+	if v := Judge(LogFacts(l)); v.Bucket != "AV_example!ExampleRead" {
+		t.Errorf("bucket %q", v.Bucket)
 	}
 }
 

@@ -43,7 +43,7 @@ func ReportAgainst(m, reference *kernel.Machine, file, version string) *report.R
 	current(m, r)
 	modules(m, r)
 	pressure(m, r)
-	r.Symbols = symbolState(m, r.Stack)
+	r.Symbols = symbolState(m, r.Stack, &r.Verdict)
 	if m.User != nil {
 		userReport(m, c, r)
 	}
@@ -133,7 +133,7 @@ func optional(s string) *string {
 func bugcheck(f *Facts) *report.Bugcheck {
 	b := &report.Bugcheck{Code: report.Hex32(f.RawCode), Name: f.Name}
 	code, ok := win.English.Code(f.Code)
-	if ok {
+	if ok && !isBootCodeLater(f) {
 		b.Meaning = report.T(code.Meaning)
 	}
 	if f.RawCode != f.Code && ok {

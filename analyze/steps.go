@@ -34,7 +34,7 @@ func nextSteps(j *judgement) []report.Text {
 	default:
 		steps = unknownSteps(j)
 	}
-	if j.f.Uptime > 0 && j.f.Uptime < earlyCrash {
+	if j.whileStarting() {
 		steps = append([]report.Text{report.T("It crashed while it started. If Windows does not start any more: from the recovery environment, uninstall the last update or driver, or start in safe mode.")}, steps...)
 	}
 	return steps[:min(len(steps), maxSteps)]
@@ -43,8 +43,21 @@ func nextSteps(j *judgement) []report.Text {
 // maxSteps is what an operator reads before acting.
 const maxSteps = 4
 
-// earlyCrash is an uptime that nobody had time to log on in.
+// earlyCrash is an uptime within which Windows may still be starting.
 const earlyCrash = time.Minute
+
+// starters are the processes that run while Windows starts, before anybody logs on.
+var starters = map[string]bool{"": true, "system": true, "idle": true, "registry": true, "smss.exe": true, "csrss.exe": true, "wininit.exe": true, "services.exe": true}
+
+// whileStarting reports a crash that may come again at every start, by other than the
+// machine's parts.
+func (j *judgement) whileStarting() bool {
+	switch j.v.Cause {
+	case report.CauseHardware, report.CauseStorage, report.CauseFirmware:
+		return false
+	}
+	return j.f.Uptime > 0 && j.f.Uptime < earlyCrash && starters[strings.ToLower(j.f.Process)]
+}
 
 func anyMachineCheck(*Facts) []report.Text { return machineCheckSteps() }
 
@@ -106,12 +119,14 @@ func keepDumpStep(j *judgement) report.Text {
 	if j.f.Whole {
 		return report.T("Keep this dump: the maker of a driver, or whoever debugs it, needs the memory that it holds.")
 	}
-	return report.T("Keep this dump, and C:\\Windows\\MEMORY.DMP if there is one: a debugger sees more in it than in a small dump. If there is none, have Windows write it next time: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 2 /f")
+	return report.T("Keep this dump, and C:\\Windows\\MEMORY.DMP if there is one: a debugger sees more in it than in a small dump. If there is none, have Windows write it next time: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 7 /f, then restart.")
 }
 
 func memoryTestStep() report.Text {
-	return report.T("Test the memory overnight (mdsched.exe or MemTest86): single wrong bits look like a bad driver.")
+	return report.T("Test the memory when the machine can be down for a night: MemTest86, or mdsched.exe (F1, extended, pass count 0). Single wrong bits look like a bad driver.")
 }
+
+func isMemoryTest(t report.Text) bool { return t.Format == memoryTestStep().Format }
 
 func driverSteps(j *judgement) []report.Text {
 	v := &j.v
@@ -149,7 +164,7 @@ func unknownSteps(j *judgement) []report.Text {
 	if third := thirdPartyNames(j); crashTools[strings.ToLower(third)] {
 		return append(steps, updateStep(third), keepDumpStep(j))
 	} else if third != "" {
-		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", third))
+		steps = append(steps, j.updateNames(third))
 		if third = j.unwatched(third); third != "" {
 			steps = append(steps, verifierStep(third))
 		}
@@ -158,9 +173,27 @@ func unknownSteps(j *judgement) []report.Text {
 		return append(append(steps, advice...), keepDumpStep(j))
 	}
 	if len(steps) == 0 {
-		steps = append(steps, report.T("Install pending Windows, driver and firmware updates; if something was installed or changed just before, undo that first."))
+		steps = append(steps, undoStep())
 	}
-	return append(steps, memoryTestStep(), keepDumpStep(j))
+	if kindOf(j.near) == "virtualization" {
+		return append(steps, hypervisorOffStep(), keepDumpStep(j))
+	}
+	if !orderly[category(j.f.Code)] {
+		steps = append(steps, memoryTestStep())
+	}
+	return append(steps, keepDumpStep(j))
+}
+
+// orderly are the categories of stop codes by which Windows tells of a wrong call, a count
+// or a wait that does not fit: of a driver's order, not of what memory holds.
+var orderly = map[string]bool{"locking": true, "object": true, "irp": true, "driver-framework": true, "pnp": true, "power": true, "manual": true}
+
+// updateNames is the step about suspects, images separated by commas.
+func (j *judgement) updateNames(names string) report.Text {
+	if names == strings.Join(j.gone, ", ") {
+		return report.T("Update the drivers that had been unloaded before the crash: %s.", names)
+	}
+	return report.T("Update the drivers from outside Windows that were at work: %s.", names)
 }
 
 // thirdPartyNames lists the suspects for a command line.
@@ -178,7 +211,7 @@ func memorySteps() []report.Text {
 	return []report.Text{
 		report.T("On a server, look at the log of its management controller (iLO, iDRAC, BMC) and at the WHEA-Logger events: they may name the memory module."),
 		report.T("Run memory and processor at their standard speeds: overclocking, XMP and EXPO off in the firmware settings."),
-		report.T("Test the memory overnight (MemTest86, or mdsched.exe), then module by module; replace the module that fails."),
+		report.T("Test the memory when the machine can be down for a night: MemTest86, or mdsched.exe (F1, extended, pass count 0); then module by module. Replace the module that fails."),
 		report.T("Update the firmware (BIOS). If the memory passes and it happens again, suspect processor, mainboard and power supply."),
 	}
 }
@@ -217,9 +250,25 @@ func poolSteps(j *judgement) []report.Text {
 	case crashTools[strings.ToLower(first)]:
 		steps = append(steps, updateStep(first))
 	case names != "":
-		steps = append(steps, report.T("Update the drivers from outside Windows that were at work: %s.", names))
+		steps = append(steps, j.updateNames(names))
+	default:
+		steps = append(steps, undoStep())
 	}
-	return append(steps, specialPoolStep(names), memoryTestStep(), keepDumpStep(j))
+	if !j.writtenText() {
+		steps = append(steps, memoryTestStep())
+	}
+	return append(steps, specialPoolStep(names), keepDumpStep(j))
+}
+
+// writtenText reports that what damaged the memory is readable text: programs write text,
+// faulty memory does not.
+func (j *judgement) writtenText() bool {
+	b := j.f.Block
+	return b != nil && (b.Text != "" || b.Before != nil && b.Before.Text != "" || b.After != nil && b.After.Text != "")
+}
+
+func undoStep() report.Text {
+	return report.T("Install pending Windows, driver and firmware updates; if something was installed or changed just before, undo that first.")
 }
 
 func joinNames(names, more string) string {
@@ -232,9 +281,9 @@ func joinNames(names, more string) string {
 // specialPoolStep takes images separated by commas, as for people.
 func specialPoolStep(images string) report.Text {
 	if images == "" {
-		return report.T("If it happens again, let driver verifier with special pool catch the writer: run verifier.exe, create standard settings, select the drivers that are not from Microsoft, restart. It stops Windows at the next write past a block, in the driver that does it. If Windows no longer starts: safe mode, verifier /reset.")
+		return report.T("If it happens again, let driver verifier with special pool catch the writer: run verifier.exe, create standard settings, select the drivers that are not from Microsoft, restart. It stops Windows at the next write past a block, in the driver that does it, so not where it must stay up; if Windows no longer starts: safe mode, verifier /reset.")
 	}
-	return report.T("Let special pool catch the writer: verifier /flags 0x1 /driver %s, then restart. It stops Windows at the next write past a block, in the driver that does it (other mistakes too: verifier /standard instead of /flags 0x1). If Windows no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+	return report.T("If it happens again, let special pool catch the writer: verifier /flags 0x1 /driver %s, then restart. It stops Windows at the next write past a block, in the driver that does it (other mistakes too: verifier /standard instead of /flags 0x1), so not where it must stay up; if Windows no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
 }
 
 func requestedSteps(j *judgement) []report.Text {
@@ -304,12 +353,14 @@ func frameworkSteps(j *judgement) []report.Text {
 
 // longDPCSteps: what keeps the processor is best seen in a trace.
 func longDPCSteps(j *judgement) []report.Text {
-	trace := report.T("If it happens again and no driver is named: record what runs, wpr -start CPU -filemode, use the machine for some minutes until it stutters, wpr -stop C:\\dpc.etl; Windows Performance Analyzer shows the time in DPCs and ISRs by driver.")
-	steps := watchdogSteps()[:2]
-	if thirdParty(j.v.Image) {
-		steps = driverSteps(j)
+	trace := report.T("If it happens again: record what keeps the processors, wpr -start CPU -filemode, use the machine for some minutes until it stutters, wpr -stop C:\\dpc.etl; Windows Performance Analyzer shows the time in DPCs and ISRs by driver.")
+	switch {
+	case crashTools[strings.ToLower(j.v.Image)]:
+		return []report.Text{updateStep(j.v.Image), keepDumpStep(j)}
+	case thirdParty(j.v.Image): // driver verifier does not measure time
+		return []report.Text{updateStep(j.v.Image), trace, keepDumpStep(j)}
 	}
-	return append(steps[:min(len(steps), maxSteps-1)], trace)
+	return append(watchdogSteps()[:2], trace)
 }
 
 // lightSleepSteps are about a machine that sleeps lightly (modern standby): Windows itself
@@ -363,12 +414,17 @@ func powerSteps(j *judgement) []report.Text {
 	}
 }
 
-func criticalProcessSteps(*judgement) []report.Text {
-	return []report.Text{
+func criticalProcessSteps(j *judgement) []report.Text {
+	look := report.T("Look in the Application log for an error report of the process that ended, and whether security software or a script ended it.")
+	steps := []report.Text{
 		report.T("Check the health of the system disk (SMART data, disk and Ntfs events in the System log)."),
-		report.T("Repair the system files: DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow."),
-		report.T("Look in the Application log for an error report of the process that ended, and whether security software or a script ended it."),
+		report.T("Repair the system files: DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow. If Windows does not start, in the recovery environment, X: being the Windows volume there: DISM /Image:X:\\ /Cleanup-Image /RevertPendingActions, then sfc /scannow /offbootdir=X:\\ /offwindir=X:\\Windows."),
 	}
+	if j != nil && j.endedBy() != "" {
+		look = report.T("Find out why %s ended it: look in the System, Application and Security logs at the minutes before the crash for services that were stopped, updates, scripts and security software.", j.endedBy())
+		return append([]report.Text{look}, steps...)
+	}
+	return append(steps, look)
 }
 
 // processorSteps begin with the driver that the processor was last seen in: to replace it

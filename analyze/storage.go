@@ -113,11 +113,11 @@ func happened77(f *Facts) report.Text {
 }
 
 func happened7B(*Facts) report.Text {
-	return report.T("it could not reach the disk that it starts from")
+	return report.T("Windows could not reach the disk that it starts from")
 }
 
 func happenedED(*Facts) report.Text {
-	return report.T("the file system of the volume that it starts from could not be mounted")
+	return report.T("the file system of the volume that Windows starts from could not be mounted")
 }
 
 // NTFS_FILE_SYSTEM (0x24): P1 the place in the source of ntfs.sys, P2 the exception

@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"slices"
+
 	"bugcheck/report"
 	"bugcheck/win"
 )
@@ -32,6 +34,9 @@ func (j *judgement) sentence(what report.Text) report.Text {
 	}
 	switch v.Cause {
 	case report.CauseRequested:
+		if s := j.f.Stuck; s != nil && s.Short.Tag != "" && len(v.Alternatives) > 0 {
+			return report.T("Windows was stopped on purpose when memory had run short; %s holds the most of it.", v.Alternatives[0].Image)
+		}
 		if len(v.Alternatives) > 0 {
 			return report.T("Windows was stopped on purpose: %s. If it hung before, the first suspect is %s.", what, v.Alternatives[0].Image)
 		}
@@ -48,17 +53,29 @@ func (j *judgement) sentence(what report.Text) report.Text {
 	case report.CauseDriver:
 		return j.driverSentence(what)
 	}
+	first := j.firstSuspect()
 	switch {
-	case v.Cause == report.CauseMemoryCorruption && thirdParty(v.Image) && len(v.Alternatives) == 0:
+	case j.known:
+		return report.T("Windows stopped: %s.", what)
+	case v.Cause == report.CauseMemoryCorruption && thirdParty(v.Image) && first == "":
 		return report.T("Windows stopped: %s. It was found while %s was at work; who did it, the dump does not show.", what, v.Image)
-	case v.Module == "nt" && len(v.Alternatives) > 0:
-		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
+	case v.Module == "nt" && first != "":
+		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that; the first suspect is %s.", what, first)
 	case v.Module == "nt":
 		return report.T("Windows stopped in its own kernel: %s. The dump does not show who caused that.", what)
-	case len(v.Alternatives) > 0:
-		return report.T("Windows stopped: %s. The dump does not show who caused that; the first suspect is %s.", what, v.Alternatives[0].Image)
+	case first != "":
+		return report.T("Windows stopped: %s. The dump does not show who caused that; the first suspect is %s.", what, first)
 	}
 	return report.T("Windows stopped: %s. The dump does not show who caused that.", what)
+}
+
+// firstSuspect is the alternative to begin with; "" where there is none, or only drivers
+// that had left.
+func (j *judgement) firstSuspect() string {
+	if a := j.v.Alternatives; len(a) > 0 && !slices.Contains(j.gone, a[0].Image) {
+		return a[0].Image
+	}
+	return ""
 }
 
 // resetCodes are those by which Windows says that a graphics card did not answer.
@@ -67,7 +84,7 @@ var resetCodes = map[uint32]bool{0x116: true, 0x117: true, 0x141: true}
 // isGraphicsReset reports a stop code about a graphics card that did not answer, with its
 // driver named.
 func (j *judgement) isGraphicsReset() bool {
-	return resetCodes[j.f.Code] && kindOf(j.v.Image) == "display"
+	return resetCodes[j.f.Code] && j.v.Cause == report.CauseDriver && thirdParty(j.v.Image)
 }
 
 // liveSentence is sentence for a crash that was none.

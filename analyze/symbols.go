@@ -11,7 +11,7 @@ import (
 )
 
 // symbolState says what names and callers rest on, and what is missing for more.
-func symbolState(m *kernel.Machine, stack []report.Frame) *report.Symbols {
+func symbolState(m *kernel.Machine, stack []report.Frame, v *report.Verdict) *report.Symbols {
 	if len(m.Drivers) == 0 {
 		return nil
 	}
@@ -25,14 +25,27 @@ func symbolState(m *kernel.Machine, stack []report.Frame) *report.Symbols {
 	s := &report.Symbols{Path: m.SymbolPath}
 	var sentences []report.Text
 	if names := modulesWith(m, stack, isNameless); len(names) > 0 {
-		sentences = append(sentences, report.T("Without symbols of %s names end at the module.", someOf(names)))
+		sentences = append(sentences, report.T("No symbols for %s: their names end at the module.", someOf(names)))
 	}
 	if names := modulesWith(m, stack, isScannedBehind); len(names) > 0 {
-		sentences = append(sentences, report.T("Without the images of %s their callers are words found on the stack.", someOf(names)))
+		sentences = append(sentences, report.T("No images of %s: their callers are words found on the stack.", someOf(names)))
+	}
+	if uncompared(m, v) {
+		sentences = append(sentences, report.T("The code of %s could not be compared with its file: a wrong bit in memory would look the same.", v.Image))
 	}
 	s.Missing = missing(m)
 	s.Note = joined(append(sentences, obstacles(m)...))
 	return s
+}
+
+// uncompared reports a driver that is blamed for sure, of whose code nobody could see
+// whether it is that of its file.
+func uncompared(m *kernel.Machine, v *report.Verdict) bool {
+	if v.Cause != report.CauseDriver || v.Confidence != report.High || !thirdParty(v.Image) {
+		return false
+	}
+	found := m.SymbolsOf(v.Image)
+	return found == nil || found.Lacks(symbols.Image)
 }
 
 // isNameless is a frame without a name whose module has no symbols.

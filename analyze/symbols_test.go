@@ -44,7 +44,8 @@ func TestReport_Symbols(t *testing.T) {
 		note   string
 	}{
 		{"not looked for", nil, "No symbols were used"},
-		{"empty folder", finder(t, symbols.Options{Path: t.TempDir()}), "Without symbols of myfault, nt names end at the module. Without the images of myfault, nt their callers are words found on the stack."},
+		{"empty folder", finder(t, symbols.Options{Path: t.TempDir()}), "No symbols for myfault, nt: their names end at the module. No images of myfault, nt: their callers are words found on the stack."},
+		{"no file of the driver", finder(t, symbols.Options{Path: t.TempDir()}), "The code of myfault.sys could not be compared with its file"},
 		{"offline", finder(t, symbols.Options{Path: "srv*" + t.TempDir() + "*" + closed, Offline: true}), "Symbol servers were not asked"},
 		{"no network", finder(t, symbols.Options{Path: "srv*" + t.TempDir() + "*" + closed}), "could not be reached: " + closed},
 	} {
@@ -69,7 +70,7 @@ func TestCorpus_WithSymbols(t *testing.T) {
 	for _, e := range corpus.Dumps(t) {
 		if e.File == "100623-4953-01.dmp" { // the kernel has symbols, one of its frames no name
 			r := analyze.Report(kernel.OpenWith(context.Background(), openDump(t, e.Path(t)), f), e.File, "test")
-			if note := r.Symbols.Note.String(); note != "Without the images of nt their callers are words found on the stack." {
+			if note := r.Symbols.Note.String(); note != "No images of nt: their callers are words found on the stack." {
 				t.Errorf("%s: note %q", e.File, note)
 			}
 		}

@@ -72,6 +72,7 @@ type BadOperand struct {
 	Value    uint64
 	Address  uint64 // that the operand comes to
 	Bit      int    // of Value, which alone keeps it from being canonical; -1: none
+	Write    bool   // the instruction writes there, and does not read
 }
 
 // Flip is an address one bit from the one that was touched, where memory is.

@@ -52,7 +52,7 @@ func (c *collection) operand(m disasm.Memory, target uint64) (BadOperand, bool) 
 	if !hit {
 		return BadOperand{}, false
 	}
-	b := BadOperand{Text: m.String(), Address: address, Bit: -1}
+	b := BadOperand{Text: m.String(), Address: address, Bit: -1, Write: m.Write && !m.Read}
 	if b.Register = m.Base; m.Index != "" && (m.Base == "" || c.soundBase(m.Base) || c.wild(m.Index) && !c.wild(m.Base)) {
 		b.Register = m.Index
 	}
@@ -164,9 +164,14 @@ func (j *judgement) judgeFill(v *uint64) {
 	}
 	if t := filled(*v, archOf(j.f)); !t.IsZero() {
 		j.evidence(report.Derived, report.T("captured code"), t)
-	} else if b := j.f.User.Bad; b != nil && b.Value >= nullPages && printableWord(b.Value) {
+	} else if b := j.f.User.Bad; b != nil && b.Value >= nullPages && printableWord(b.Value) && !targets(j.f.Exception, b.Value) {
 		j.evidence(report.Guessed, report.T("captured code"), report.T("The address reads as text (%q): a pointer was overwritten by a string.", asText(b.Value)))
 	}
+}
+
+// targets reports that an address was what was touched.
+func targets(x *Exception, address uint64) bool {
+	return x != nil && x.Target != nil && *x.Target == address
 }
 
 // judgeInstruction says what the instruction is, where that is the matter.

@@ -153,7 +153,7 @@ func (j *judgement) userAlternatives() {
 	}
 	count, order := map[string]int{}, []string{}
 	for _, f := range j.f.Frames {
-		if f.Image == "" || f.Image == j.v.Image || j.f.User.carrier(f.Image) {
+		if f.Image == "" || f.Image == j.v.Image || strings.EqualFold(f.Image, j.f.User.Program) || j.f.User.carrier(f.Image) {
 			continue
 		}
 		if count[f.Image]++; count[f.Image] == 1 {
@@ -161,7 +161,7 @@ func (j *judgement) userAlternatives() {
 		}
 	}
 	for _, image := range order[:min(len(order), maxAlternatives)] {
-		j.suggest(image, report.T("addresses of it on the stack: %d; it may have been at work when the fault came", count[image]))
+		j.suggest(image, report.T("addresses of it on the stack: %d; it may have been at work", count[image]))
 	}
 }
 

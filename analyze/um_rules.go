@@ -84,7 +84,9 @@ func judgeUserAccess(j *judgement) {
 	if x.Target == nil || x.Access == "" {
 		return
 	}
-	if *x.Target == notTold && archOf(j.f).PointerSize() == 8 {
+	if wrong := *x.Target == notTold && archOf(j.f).PointerSize() == 8; wrong && x.Access == "read" && u.Bad != nil && u.Bad.Write {
+		j.evidence(report.Recorded, source, readForWrite())
+	} else if wrong {
 		j.evidence(report.Recorded, source, report.T("It was an attempt to %s memory, but the processor did not tell the address (all ones): it does so when a pointer is not canonical, so no pointer at all.", accessWord(x.Access)))
 	} else {
 		j.evidence(report.Recorded, source, report.T("It was an attempt to %s 0x%x.", accessWord(x.Access), *x.Target))

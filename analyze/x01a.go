@@ -169,7 +169,7 @@ func happened1A(f *Facts) report.Text {
 	kind := f.Parameters[0]
 	switch bit, one := oneWrongBit(f.Parameters[2]); {
 	case kind == corruptPTE && one:
-		return report.T("a page table entry had one bit too many (bit %d)", bit)
+		return report.T("one bit in memory was wrong (bit %d of a page table entry)", bit)
 	case kind == pageHashBroken:
 		return report.T("a page came back from the page file changed")
 	case callKinds1A[kind]:

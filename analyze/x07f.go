@@ -65,6 +65,9 @@ func judge7F(j *judgement) {
 		name = "?"
 	}
 	j.evidence(report.Recorded, parameter(1), report.T("The processor raised exception %d (%s) in kernel mode.", p[0], name))
+	if fr, n := mostRepeated(j.f); p[0] == doubleFault && n >= recursion {
+		j.evidence(report.Derived, report.T("stack"), report.T("The caller %s stands on the stack %d times.", at(fr), n))
+	}
 	if meaning := trapMeanings[p[0]]; meaning != nil {
 		j.evidence(report.Derived, parameter(1), meaning())
 	}
@@ -81,9 +84,23 @@ func judge7F(j *judgement) {
 
 func class7F(f *Facts) string { return verified(f, fmt.Sprintf("0x7f_%x", f.Parameters[0])) }
 
+// mostRepeated is the caller that stands on the stack the most often.
+func mostRepeated(f *Facts) (most Frame, count int) {
+	counts := map[Frame]int{}
+	for _, fr := range certain(f) {
+		if counts[fr]++; counts[fr] > count && fr.Module != "" {
+			most, count = fr, counts[fr]
+		}
+	}
+	return most, count
+}
+
 func happened7F(f *Facts) report.Text {
-	switch f.Parameters[0] {
+	switch _, n := mostRepeated(f); f.Parameters[0] {
 	case doubleFault:
+		if n >= recursion {
+			return report.T("it called itself again and again until the kernel stack was used up")
+		}
 		return report.T("a second fault came while the first was being handled, as when a kernel stack runs out")
 	case trapDivide:
 		return report.T("it divided a whole number by zero")

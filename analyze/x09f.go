@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"slices"
 	"strings"
 
 	"bugcheck/kernel"
@@ -124,6 +125,9 @@ func judge9F(j *judgement) {
 		j.evidence(report.Recorded, report.T("parameters 1 and 4"), report.T("A power request (IRP 0x%x) was held by a driver for longer than Windows allows.", p[3]))
 	}
 	if pw == nil || p[0] != irpBlocked {
+		if p[0] == irpBlocked && slices.ContainsFunc(j.f.Frames, isPowerWatchdog) {
+			j.noHolder() // a log: the stack is all there is
+		}
 		return
 	}
 	if pw.Instance != "" {
@@ -143,18 +147,40 @@ func judge9F(j *judgement) {
 	}
 	holder, confidence := pw.holder()
 	if holder == "" {
-		j.evidence(report.Derived, report.T("stack"), report.T("The stack shows the watchdog that noticed, not the driver that holds the request."))
-		j.decide(report.CauseUnknown, report.Low)
-		j.bucket = "0x9F_3" // published so where the device stack is not in the dump
+		j.noHolder()
 		return
 	}
 	if holder != pw.IRPDriver && pw.IRPDriver != "" {
 		j.evidence(report.Derived, report.T("device stack"), report.T("%s is part of Windows and holds such a request while it waits for the driver below it to finish a command: that is %s.", pw.IRPDriver, holder))
 	}
 	j.convict(holder, kernel.ModuleName(holder), "", confidence)
-	if pw.Service != "" && pw.PDODriver != "" {
-		j.bucket = "0x9F_3_" + pw.Service + "_IMAGE_" + pw.PDODriver
+	j.bucket = pw.bucket()
+}
+
+// noHolder: nothing says who holds the request. The bucket is published so where the
+// device stack is not in the dump (2 cases).
+func (j *judgement) noHolder() {
+	j.evidence(report.Derived, report.T("stack"), report.T("The stack shows the watchdog that noticed, not the driver that holds the request."))
+	j.decide(report.CauseUnknown, report.Low)
+	j.bucket = "0x9F_3"
+}
+
+// isPowerWatchdog reports the timer that watches power requests.
+func isPowerWatchdog(f Frame) bool {
+	return f.Module == "nt" && strings.HasPrefix(f.Symbol, "PopIrpWatchdog")
+}
+
+// bucket names the service of the device and the driver of its bus; the driver of the
+// bus alone where the request got as far as that (1 published case, with the device stack
+// and the request's own; the same form is published for P1 = 4).
+func (pw *Power) bucket() string {
+	switch {
+	case pw.PDODriver == "" || pw.Service == "":
+		return ""
+	case strings.EqualFold(pw.IRPDriver, pw.PDODriver):
+		return "0x9F_3_IMAGE_" + pw.PDODriver
 	}
+	return "0x9F_3_" + pw.Service + "_IMAGE_" + pw.PDODriver
 }
 
 // judgePnP: the thread that has the lock is the one that holds everything up; the

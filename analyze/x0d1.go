@@ -111,11 +111,11 @@ func happenedAccess(f *Facts) report.Text {
 	}
 	switch accessBits(f.Parameters[2]) {
 	case "execute":
-		return report.T("it ran code that was not in memory at an IRQL where that is fatal")
+		return report.T("it ran code that was not in memory, at a raised interrupt level (IRQL) at which Windows cannot fetch it")
 	case "write":
-		return report.T("it wrote to memory that was not there at an IRQL where that is fatal")
+		return report.T("it wrote to memory that was not there, at a raised interrupt level (IRQL) at which Windows cannot fetch it")
 	}
-	return report.T("it read memory that was not there at an IRQL where that is fatal")
+	return report.T("it read memory that was not there, at a raised interrupt level (IRQL) at which Windows cannot fetch it")
 }
 
 // accessWord is the noun for an access, to be translated.

@@ -148,9 +148,19 @@ func (j *judgement) judgeCurrent(d *Dying) {
 		j.evidence(report.Derived, report.T("process block"), report.T("It was itself at work when it ended: most likely it failed or closed by itself."))
 	case d.Process != "":
 		j.evidence(report.Derived, report.T("process block"), report.T("%s was at work at that moment: most likely it ended that process.", j.f.Process))
+		j.known = true
+		j.what = report.T("%s most likely ended %s, which Windows cannot run without", j.f.Process, d.Process)
 	default:
 		j.evidence(report.Recorded, report.T("process block"), report.T("The process that was current when it ended is %s.", j.f.Process))
 	}
+}
+
+// endedBy is the process that ended another; "" if it is not known.
+func (j *judgement) endedBy() string {
+	if d := j.f.Dying; d == nil || d.Itself || d.Process == "" {
+		return ""
+	}
+	return j.f.Process
 }
 
 // judgeExit says with what it ended.

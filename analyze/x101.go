@@ -23,7 +23,11 @@ func judge101(j *judgement) {
 	p := j.f.Parameters
 	j.evidence(report.Recorded, report.T("parameters 1 and 4"), report.T("Processor %d did not answer the clock interrupt for %d ticks.", p[3], p[0]))
 	j.judgeTicks(p[0])
-	j.evidence(report.Derived, report.T("stop code"), report.T("The stack is that of the processor that noticed; the one that hangs is processor %d.", p[3]))
+	if j.f.Hung != nil && j.f.Hung.Shown {
+		j.evidence(report.Derived, report.T("stack"), report.T("The stack is that of the processor that hangs: it does not begin with the stop."))
+	} else {
+		j.evidence(report.Derived, report.T("stop code"), report.T("The stack is that of the processor that noticed; the one that hangs is processor %d.", p[3]))
+	}
 	j.judgeDPC()
 	j.judgeHung()
 	j.decide(report.CauseUnknown, report.Low)
@@ -33,12 +37,32 @@ func judge101(j *judgement) {
 func class101(*Facts) string { return "CLOCK_WATCHDOG_TIMEOUT" }
 
 // bucket101 is the class alone, and with the driver where the processor that hangs
-// was seen in one (1 published case of each, the hashes checked).
+// was seen in one, or in what a driver had called (1 published case of each, the hashes
+// checked).
 func bucket101(f *Facts) string {
-	if h := f.Hung; h != nil && h.At.Kind == PlaceModule && thirdParty(h.At.Image) {
+	h := f.Hung
+	if h == nil {
+		return class101(f)
+	}
+	if h.At.Kind == PlaceModule && thirdParty(h.At.Image) {
 		return class101(f) + "_" + function(h.At.Module, h.At.Symbol)
 	}
+	for _, fr := range certain(&Facts{Frames: h.Frames, Context: Context{Fault: true}}) {
+		if thirdParty(fr.Image) {
+			return class101(f) + "_" + function(fr.Module, fr.Symbol)
+		}
+	}
 	return class101(f)
+}
+
+// hungOfLog is the processor that hangs where a debugger shows its stack instead of that
+// of the one that noticed, whose first frame is the stop itself (1 published case).
+func hungOfLog(frames []Frame) *Hung {
+	if len(frames) == 0 || isBugCheck(frames[0]) {
+		return nil
+	}
+	top := frames[0]
+	return &Hung{At: Place{Kind: PlaceModule, Image: top.Image, Module: top.Module, Symbol: top.Symbol, Offset: top.Offset}, Frames: frames, Shown: true}
 }
 
 func happened101(f *Facts) report.Text {
@@ -53,6 +77,7 @@ type Hung struct {
 	Process string  // whose thread it ran
 	Thread  uint64  // its number
 	Idle    bool    // it ran its idle thread
+	Shown   bool    // the stack of the report is its own: of a log
 }
 
 // collectHung looks at the processor that is chooses by its number and by whether it

@@ -44,7 +44,7 @@ func judge116(j *judgement) {
 		j.evidence(report.Recorded, report.T("recovery context (parameter 1)"), report.T("One engine of the card was to be reset by itself first; that failed, and the whole card had to be reset."))
 	}
 	j.evidence(report.Derived, report.T("stop code"), report.T("The driver answers for the graphics card: overheating, a weak power supply, overclocking or a failing card look the same from here."))
-	j.convict(where.Image, where.Module, "", report.High)
+	j.convict(where.Image, where.Module, "", report.Medium)
 	j.bucket = fmt.Sprintf("0x%x_IMAGE_%s", j.f.Code, where.Image)
 }
 

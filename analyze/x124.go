@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"bugcheck/mem"
@@ -163,7 +164,7 @@ func (j *judgement) judgeMemory(m MemoryError) {
 	if what, ok := memoryTypes[m.Type]; ok {
 		j.evidence(report.Recorded, source, report.T("The memory error is: %s.", what))
 	}
-	if m.Address != 0 {
+	if m.Address != 0 && !slices.ContainsFunc(banks(j.f), func(b MachineCheck) bool { return b.Address == m.Address }) {
 		j.evidence(report.Recorded, source, report.T("Its physical address is 0x%x.", m.Address))
 	}
 	if where := m.where(); where != "" {
@@ -244,7 +245,7 @@ func steps124(f *Facts) []report.Text {
 }
 
 func pciSteps(p PCIError) []report.Text {
-	find := report.T("Find the device: Device Manager, View, Devices by connection; or pnputil /enum-devices /connected and look for VEN_%04X&DEV_%04X (PCI bus %d, device %d, function %d).", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
+	find := report.T("Find the device: Device Manager, View, Devices by connection; or in PowerShell Get-PnpDevice -PresentOnly | Where-Object InstanceId -like '*VEN_%04X&DEV_%04X*' (PCI bus %d, device %d, function %d).", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
 	if p.Port == 4 || p.Port == 6 {
 		find = report.T("Find what hangs on the port: Device Manager, View, Devices by connection; the port is VEN_%04X&DEV_%04X (PCI bus %d, device %d, function %d), and the device below it is to be looked at.", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
 	}

@@ -83,7 +83,8 @@ const maxTicks = 1 << 24
 // judgeTicks says how long that is, where the dump says how long a tick is.
 func (j *judgement) judgeTicks(n uint64) {
 	if t := j.f.Tick; t > 0 && n < maxTicks {
-		j.evidence(report.Derived, report.T("KeTimeIncrement"), report.T("That is %d.%d s, at %d.%03d ms a tick.", time.Duration(n)*t/time.Second, time.Duration(n)*t/(time.Second/10)%10, t/time.Millisecond, t/time.Microsecond%1000))
+		ms := (time.Duration(n) * t).Milliseconds()
+		j.evidence(report.Derived, report.T("KeTimeIncrement"), report.T("That is %d.%02d s, at %d.%03d ms a tick.", ms/1000, ms%1000/10, t/time.Millisecond, t/time.Microsecond%1000))
 	}
 }
 

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"bugcheck/lab/eventlog"
@@ -52,7 +53,7 @@ func (c *Crash) daysBefore(m *eventlog.Machine) {
 	m.Update(boot.Add(-5*time.Hour), "Security Intelligence Update (KB2267602)")
 	m.Shutdown(boot.Add(-2 * time.Minute))
 	m.Boot(boot, time.Time{})
-	if c.Kind.Name != bootDevice {
+	if v := c.Truth.Verdict; strings.EqualFold(v.Image, "myfault.sys") || strings.EqualFold(v.Hint, "myfault.sys") {
 		m.Service(c.Time.Add(-40*time.Second), "MYFAULT", `\??\C:\Windows\system32\drivers\myfault.sys`, "kernel mode driver")
 	}
 	switch c.Kind.Name {
@@ -75,7 +76,7 @@ func (c *Crash) end() eventlog.End {
 	if c.Code == 0x124 {
 		e.Hardware = []eventlog.Event{{
 			Provider: "Microsoft-Windows-WHEA-Logger", GUID: [16]byte{0x1c, 0xf7}, ID: 18, Level: 2,
-			Data: []eventlog.Value{{Name: "ErrorSource", Value: uint32(3)}, {Name: "ApicId", Value: uint8(1)}, {Name: "MCABank", Value: uint8(0)}, {Name: "MciStat", Value: eventlog.Hex64(machineCheckStatus)}},
+			Data: []eventlog.Value{{Name: "ErrorSource", Value: uint32(3)}, {Name: "ApicId", Value: uint8(1)}, {Name: "MCABank", Value: uint8(machineCheckBank)}, {Name: "MciStat", Value: eventlog.Hex64(machineCheckStatus)}},
 		}}
 	}
 	return e

@@ -8,6 +8,9 @@ import "bugcheck/lab/code"
 // valid, uncorrected, enabled, address valid, context corrupt; code 0x9F.
 const machineCheckStatus = 0xbe0000000000009f
 
+// machineCheckBank is the bank that holds it.
+const machineCheckBank = 7
+
 // playMachineCheck reports an error of the memory controller from an idle processor.
 func playMachineCheck(c *Crash) error { return c.machineCheck() }
 
@@ -100,7 +103,7 @@ func bankRecord(processor uint32, status uint64) wheaSection {
 	var w buf
 	w.put32s(0, 2, 1) // version, Intel
 	w.put32(0x10, processor)
-	w.put32(0x24, 7)
+	w.put32(0x24, machineCheckBank)
 	w.put64s(0x28, status, 0x1f2345040)
 	w.grow(0x110)
 	return wheaSection{"8a1e1d01-42f9-4557-9c33-565e5cc3f7e8", "", w.b}

@@ -204,7 +204,7 @@ func playHighIRQLUser(c *Crash) error {
 	g.call(userCalls...).enterSystem("nt!KiSystemServiceExit")
 	g.call("nt!KiBugCheckDispatch", "nt!KeBugCheckEx").lay()
 	g.stop(0x4a, [4]uint64{g.placed("ntdll!NtDeviceIoControlFile").Registers.PC, 2, 0, 0}, "")
-	return c.finish(g, "nt!KiSystemServiceExit", TruthVerdict{Cause: "unknown"})
+	return c.finish(g, "nt!KiSystemServiceExit", TruthVerdict{Cause: "unknown", Hint: "myfault.sys"})
 }
 
 // playStackOverflow lets the driver call itself until its stack is used up.

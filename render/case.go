@@ -162,7 +162,7 @@ func (p *page) caseChanges(list []report.CaseChange) {
 	}
 	p.heading(p.say("Changed in between"))
 	if n := len(list); n > shownChanges && !p.opts.All {
-		p.line("  " + p.say("%d more, older; --all shows them", n-shownChanges))
+		p.line("  " + p.say("%d more; --all shows them", n-shownChanges))
 		list = list[n-shownChanges:]
 	}
 	between := ""

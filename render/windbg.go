@@ -216,8 +216,12 @@ func windbgStack(b *strings.Builder, r *report.Report) {
 		return
 	}
 	fmt.Fprintf(b, "STACK_TEXT:  \n")
-	for _, f := range r.Stack {
-		fmt.Fprintf(b, "%s %s : %s  [%s]\n", address(uint64(f.StackPointer)), address(uint64(f.Address)), frameName(f), f.Trust)
+	for i, f := range r.Stack {
+		var returns report.Hex
+		if i+1 < len(r.Stack) {
+			returns = r.Stack[i+1].Address
+		}
+		fmt.Fprintf(b, "%s %s : %s  [%s]\n", address(uint64(f.StackPointer)), address(uint64(returns)), frameName(f), f.Trust)
 	}
 	fmt.Fprintf(b, "\n\n")
 }

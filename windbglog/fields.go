@@ -13,9 +13,12 @@ var (
 	parameter = regexp.MustCompile("\\bBUGCHECK_P([1-4]): *(?:0x)?([0-9a-fA-F`]{1,17})\\b")
 	short     = regexp.MustCompile("^BugCheck ([0-9A-F]{1,8}), \\{([0-9a-f`, ]*)\\}")
 	fatal     = regexp.MustCompile(`^\*\*\* Fatal System Error: 0x([0-9a-fA-F]{1,8})`)
+	dotCode   = regexp.MustCompile(`^(?:Bugcheck code|BugCheck|BUG ?CHECK:?|Bug ?check:?) (?:0x)?([0-9a-fA-F]{1,8})(?: [-–—:]? ?\(?[A-Z][A-Z0-9_]{5,}\)?)?$`)
+	dotArgs   = regexp.MustCompile("^Arguments((?: [0-9a-f`]{8,17}){4})$")
 	fatalArgs = regexp.MustCompile("^\\(((?:0x[0-9a-fA-F`]{1,17},?){4})\\)")
 	field     = regexp.MustCompile(`^([A-Z][A-Z0-9_]{2,})(?: \([a-z ]+\))? *: *(.*)$`)
 	keyLine   = regexp.MustCompile(`^Key  ?: ([\w.]+)$`)
+	keyValue  = regexp.MustCompile(`^((?:Failure|AV|WER\.OS|Bugcheck\.Code)\.[\w.]+) *: +(\S.*)$`) // both on one line, by hand
 	valueLine = regexp.MustCompile(`^Value: (.*)$`)
 	attempt   = regexp.MustCompile(`^Attempt to (read|write|execute) `)
 	exception = regexp.MustCompile(`^ExceptionCode: ([0-9a-f]{8})`)
@@ -79,15 +82,27 @@ func (p *parser) codes(line string) bool {
 		}
 	}
 	if m := header.FindStringSubmatch(line); m != nil {
-		if p.followed {
+		if p.followed && !p.isShort() {
 			p.start()
 		}
+		p.followed = false
 		p.code(uint32(hex(m[2])), m[1])
 		return true
 	}
 	if m := short.FindStringSubmatch(line); m != nil {
+		if p.followed {
+			p.start()
+		}
 		p.code(uint32(hex(m[1])), "")
 		p.list(strings.Split(m[2], ","))
+		return true
+	}
+	if m := dotCode.FindStringSubmatch(line); m != nil && p.log.Code == 0 { // .bugcheck, and people's own headings
+		p.code(uint32(hex(m[1])), "")
+		return true
+	}
+	if m := dotArgs.FindStringSubmatch(line); m != nil {
+		p.list(strings.Fields(m[1]))
 		return true
 	}
 	if m := fatal.FindStringSubmatch(line); m != nil {
@@ -113,18 +128,29 @@ func (p *parser) list(values []string) {
 	}
 }
 
-// values handles KEY_VALUES_STRING: a key and its value on two lines.
+// values handles KEY_VALUES_STRING: a key and its value, on two lines.
 func (p *parser) values(line string) bool {
 	if m := keyLine.FindStringSubmatch(line); m != nil {
 		p.key, p.marks = m[1], p.marks+1
+		return true
+	}
+	if m := keyValue.FindStringSubmatch(line); m != nil {
+		p.value(m[1], strings.TrimSpace(m[2]))
+		p.marks++
 		return true
 	}
 	m := valueLine.FindStringSubmatch(line)
 	if m == nil || p.key == "" {
 		return false
 	}
-	key, v, said := p.key, strings.TrimSpace(m[1]), &p.log.Said
+	p.value(p.key, strings.TrimSpace(m[1]))
 	p.key = ""
+	return true
+}
+
+// value takes a key of KEY_VALUES_STRING.
+func (p *parser) value(key, v string) {
+	said := &p.log.Said
 	switch key {
 	case "Failure.Bucket":
 		said.Bucket = v
@@ -143,7 +169,6 @@ func (p *parser) values(line string) bool {
 			p.code(uint32(hex(v)), "")
 		}
 	}
-	return true
 }
 
 // machine handles the debugger's greeting, which describes the machine.

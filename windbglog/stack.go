@@ -15,10 +15,11 @@ var (
 	frameWords  = regexp.MustCompile("^([0-9a-f]{8}) ([0-9a-f]{8}) [0-9a-f]{8} [0-9a-f]{8} [0-9a-f]{8} (.+)$")
 	frameShort  = regexp.MustCompile("^(?:[0-9a-f]{2,3} )?([0-9a-f`]{8,17}) +([0-9a-f`]{8,17}|\\(Inline Function\\)|--------`--------)(?: *:)? +(\\S.*)$")
 	frameAlone  = regexp.MustCompile("^([0-9a-f]{8}`[0-9a-f]{8}) +([\\w.]+(?:!|\\+0x)\\S.*)$")
-	frameSite   = regexp.MustCompile(`^(?:#?[0-9a-f]{1,3}:? |\.\.\. )?(\S+?!.+|[\w.]+\+0x[0-9a-f]+)$`)
+	frameSite   = regexp.MustCompile(`^(?:#?[0-9a-f]{1,3} *:? |\.\.\. )? *(\S+?!.+|[\w.]+\+0x[0-9a-f]+)$`)
 	frameCut    = regexp.MustCompile("^([0-9a-f`]{8,17}) +([0-9a-f`]{8,17})(?: *:)?(?: +[0-9a-f`]{8,17}){3,4} *:?$")
 	sourceLine  = regexp.MustCompile(` \[[^\]]* @ \d+\]\s*$`)
-	annotation  = regexp.MustCompile(` +(?:;|<-+|←|-->|\((?:TrapFrame|Inline Function) @).*$`)
+	trustWord   = regexp.MustCompile(`  \[(?:context|unwind|frame_pointer|scan)\]$`) // of bugcheck's own format
+	annotation  = regexp.MustCompile(` +(?:;|<-+|←|-->|\((?:TrapFrame|Inline Function) @|\[\w+\+0x[0-9a-f]+\]$).*$`)
 	callSite    = regexp.MustCompile(`^([\w.]+)\+0x([0-9a-f]+)$`)
 	moduleName  = regexp.MustCompile(`^[\w.]+$`)
 )
@@ -38,7 +39,7 @@ func frame(line string) (f Frame, next uint64, inline, ok bool) {
 		f.StackPointer = hex(m[1])
 		return f, 0, false, ok
 	}
-	if m := frameSite.FindStringSubmatch(line); m != nil {
+	if m := frameSite.FindStringSubmatch(annotation.ReplaceAllString(line, "")); m != nil {
 		f, ok = site(m[1])
 	}
 	return f, 0, false, ok
@@ -46,7 +47,7 @@ func frame(line string) (f Frame, next uint64, inline, ok bool) {
 
 // site reads a call site: module!function+0x1c, module+0x1c, 0xffff….
 func site(s string) (f Frame, ok bool) {
-	s = strings.TrimSpace(sourceLine.ReplaceAllString(annotation.ReplaceAllString(s, ""), ""))
+	s = strings.TrimSpace(sourceLine.ReplaceAllString(annotation.ReplaceAllString(trustWord.ReplaceAllString(s, ""), ""), ""))
 	if module, function, found := strings.Cut(s, "!"); found && moduleName.MatchString(module) && function != "" {
 		f.Module, f.Symbol = module, strings.TrimSpace(function)
 		if i := strings.LastIndex(function, "+0x"); i > 0 {

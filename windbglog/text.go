@@ -35,9 +35,15 @@ var (
 	foldedFrame  = regexp.MustCompile("[ \\t](" + word64 + "[ \\t]+(?:" + word64 + "|\\(Inline Function\\))[ \\t]*:(?:[ \\t](?:" + word64 + "|--------`--------)){4}[ \\t]*:)")
 )
 
+// breaks end a line of a page.
+var breaks = regexp.MustCompile(`(?i)<br ?/?>|</p>|</li>|</div>`)
+
 const word64 = "[0-9a-f]{8}`?[0-9a-f]{8}"
 
 func unfold(line []byte) []byte {
+	if bytes.ContainsRune(line, '<') {
+		line = breaks.ReplaceAll(line, []byte("\n"))
+	}
 	if bytes.Count(line, []byte(":")) < 2 || len(foldedField.FindAllIndex(line, 2)) < 2 {
 		return line
 	}
@@ -46,19 +52,45 @@ func unfold(line []byte) []byte {
 	return foldedFrame.ReplaceAll(line, []byte("\n$1"))
 }
 
-// unquote drops the marks that mail, forums and Markdown put before a line, and the
-// backslashes that Markdown puts before the debugger's back quotes.
+// unquote drops what mail, forums, Markdown and pages put around a line: marks of
+// quoting, of lists and of comments, numbers of lines, tags and entities, the
+// backslashes before the debugger's own marks.
 func unquote(s string) string {
-	s = strings.ReplaceAll(strings.TrimRight(s, "\r \t"), "\\`", "`")
+	s = strings.TrimRight(escapes.Replace(s), "\r `")
+	if strings.HasPrefix(s, "**") {
+		s = bold.ReplaceAllString(s, "$1")
+	}
+	if strings.ContainsAny(s, "<&") {
+		s = entities.Replace(tags.ReplaceAllString(s, ""))
+	}
+	if strings.ContainsAny(s, "'’") {
+		s = halves.ReplaceAllString(s, "$1`$2")
+	}
+	s = strings.TrimLeft(s, " \u00a0")
+	if m := lineNumber.FindString(s); m != "" {
+		s = s[len(m):]
+	}
 	for {
-		t := strings.TrimLeft(s, " \t\u00a0`")
-		t = strings.TrimPrefix(t, ">")
+		t := strings.TrimLeft(s, " \u00a0`")
+		for _, mark := range []string{">", "//", "- "} {
+			t = strings.TrimPrefix(t, mark)
+		}
 		if t == s {
 			return s
 		}
 		s = t
 	}
 }
+
+// The tags are those of text; a call site may hold others: a template's parameters.
+var (
+	escapes    = strings.NewReplacer("\\`", "`", `\_`, "_", `\*`, "*", "\t", " ")
+	tags       = regexp.MustCompile(`(?i)</?(?:p|br|pre|code|div|span|b|i|strong|em|li|tr|td|font|blockquote)(?: [^<>]*)?/?>`)
+	entities   = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&#39;", "'", "&nbsp;", " ", "&amp;", "&")
+	bold       = regexp.MustCompile(`^\*\*([A-Za-z][\w. ]*:?)\*\*`)
+	halves     = regexp.MustCompile(`([0-9a-f]{8})['’]([0-9a-f]{8})\b`) // a back quote would be a mark of Markdown
+	lineNumber = regexp.MustCompile(`^\d{1,5}\. `)
+)
 
 // utf8Of decodes UTF-16, by its byte order mark or by the zeros that ASCII has
 // in it: the debugger's .logopen /u writes such files.

@@ -110,7 +110,7 @@ func Parse(b []byte) []Log {
 
 // signs are words of which every log has one: a quick look that spares reading
 // files of other kinds line by line.
-var signs = []string{"Bugcheck Analysis", "BugCheck ", "BUGCHECK_", "STACK_TEXT", "FAILURE_BUCKET_ID", "Arg1:", "Fatal System Error"}
+var signs = []string{"Bugcheck Analysis", "BugCheck ", "Bugcheck code ", "BUGCHECK_", "STACK_TEXT", "STACK\\_TEXT", "FAILURE_BUCKET_ID", "Arg1:", "Fatal System Error"}
 
 // parser is the state between lines.
 type parser struct {
@@ -202,13 +202,18 @@ func (p *parser) code(code uint32, name string) {
 // flagM marks stop codes of small dumps: 0x1000007e.
 const flagM = 0x10000000
 
+// isShort reports that no more of the current log was read than what a debugger prints
+// when it opens a dump; the analysis of the same crash may follow.
+func (p *parser) isShort() bool { return len(p.log.Frames) == 0 && p.log.Said.Bucket == "" }
+
 // argument takes parameter n, 0 to 3. Another value than before, after the
-// analysis, begins another log.
+// analysis or after the short form of it, begins another log.
 func (p *parser) argument(n int, v uint64) {
-	if old := p.args[n]; old != nil && *old != v && len(p.log.Frames) > 0 && n == 0 {
-		code, name := p.log.Code, p.log.Name
+	if old := p.args[n]; old != nil && *old != v && (len(p.log.Frames) > 0 && n == 0 || p.log.Said.Image != "" && p.isShort()) {
+		code, name, args := p.log.Code, p.log.Name, p.args
 		p.finish()
 		p.log.Code, p.log.Name = code, name
+		copy(p.args[:n], args[:n]) // they were the same
 	}
 	if p.args[n] == nil {
 		p.args[n] = &v

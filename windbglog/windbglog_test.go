@@ -3,6 +3,8 @@ package windbglog
 import (
 	"encoding/binary"
 	"fmt"
+	"html"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -192,6 +194,16 @@ func TestParse_Transport(t *testing.T) {
 		"double spaced":     strings.ReplaceAll(modern, "\n", "\n\n"),
 		"noise around":      "Hi all,\n\nmy PC crashes (d1) since monday!\n```\n" + modern + "```\nAny idea? IMAGE_NAME is what I looked for\nnt!KeBugCheckEx is not to blame\n",
 		"escaped":           strings.ReplaceAll(modern, "`", "\\`"),
+		"escaped marks":     strings.NewReplacer("_", `\_`, "*", `\*`).Replace(modern),
+		"numbered":          numbered(modern),
+		"a list":            "- " + strings.ReplaceAll(modern, "\n", "\n- "),
+		"a comment":         "// " + strings.ReplaceAll(modern, "\n", "\n// "),
+		"a page":            "<p>" + strings.ReplaceAll(html.EscapeString(modern), "\n", "</p>\n<p class=\"x\">") + "</p>",
+		"a page, one line":  strings.ReplaceAll(html.EscapeString(modern), "\n", "<br/>"),
+		"apostrophes":       strings.ReplaceAll(modern, "`", "'"),
+		"tabs":              strings.ReplaceAll(modern, "     : ", "\t: "),
+		"each line code":    "`" + strings.ReplaceAll(modern, "\n", "`\n`") + "`",
+		"bold fields":       boldField.ReplaceAllString(modern, "**$1**"),
 		"byte order mark":   "\xef\xbb\xbf" + modern,
 		"UTF-16":            string(utf16le),
 		"folded":            folded(modern),
@@ -204,6 +216,17 @@ func TestParse_Transport(t *testing.T) {
 	}
 }
 
+var boldField = regexp.MustCompile(`(?m)^([A-Z_]{4,}:)`)
+
+// numbered is a text as sites for pastes show it.
+func numbered(s string) string {
+	var b strings.Builder
+	for i, line := range strings.Split(s, "\n") {
+		fmt.Fprintf(&b, "  %d. %s\n", i+1, line)
+	}
+	return b.String()
+}
+
 // TestParse_Tidied: what people make of a log by hand.
 func TestParse_Tidied(t *testing.T) {
 	want := []Frame{
@@ -213,9 +236,16 @@ func TestParse_Tidied(t *testing.T) {
 	for name, text := range map[string]string{
 		"call sites and stack pointers": "BUGCHECK_CODE:  d1\nArg1: 18, x\nSTACK_TEXT:\nffffb000`00001300   example!ExampleRead+0x22    ; the read\nffffb000`00001400   nt!IofCallDriver+0x13\n",
 		"remarks":                       "BUGCHECK_CODE:  d1\nArg1: 18, x\nSTACK_TEXT:\nffffb000`00001300 00000000`00000000 : 0 0 : example!ExampleRead+0x22 <- the read\nffffb000`00001400 00000000`00000000 : 0 0 : nt!IofCallDriver+0x13 (TrapFrame @ ffffb000`00001500)\n",
+		"remarks, no addresses":         "BUGCHECK_CODE:  d1\nArg1: 18, x\nSTACK_TEXT:\nexample!ExampleRead+0x22   <-- the read\nnt!IofCallDriver+0x13  [nt+0x2234]\n",
+		"numbers, no addresses":         "BUGCHECK_CODE:  d1\nArg1: 18, x\nSTACK_TEXT:\n1  : example!ExampleRead+0x22\n2  : nt!IofCallDriver+0x13\n",
 		"aligned colons":                "BUGCHECK    : 0xD1 (DRIVER_IRQL_NOT_LESS_OR_EQUAL)\nArg1        : 0x18  (the address)\nSTACK_TEXT (top frames):\n  ffffb000`00001300   example!ExampleRead+0x22\n  ffffb000`00001400   nt!IofCallDriver+0x13\n",
 	} {
 		l := one(t, text+"\nIMAGE_NAME       : example.sys <- guilty\nFAILURE_BUCKET_ID : AV_example!ExampleRead\nFollowup: MachineOwner\n")
+		if strings.HasSuffix(name, "no addresses") {
+			for i := range l.Frames {
+				l.Frames[i].StackPointer = want[i].StackPointer
+			}
+		}
 		if d := cmp.Diff(want, l.Frames); d != "" || l.Code != 0xd1 || len(l.Arguments) != 1 || l.Arguments[0] != 0x18 {
 			t.Errorf("%s: code %x, arguments %x, %s", name, l.Code, l.Arguments, d)
 		}
@@ -225,19 +255,55 @@ func TestParse_Tidied(t *testing.T) {
 	}
 }
 
+// TestParse_RemarkOnModule: the frame that somebody pointed at is not lost, though it has
+// no function.
+func TestParse_RemarkOnModule(t *testing.T) {
+	l := one(t, "BUGCHECK_CODE:  133\nSTACK_TEXT:\n nt!KeAccumulateTicks+0x59c  <- the clock\n vendor+0x1234    <- the culprit\nIMAGE_NAME: vendor.sys\n")
+	if len(l.Frames) != 2 || l.Frames[1] != (Frame{Module: "vendor", Offset: 0x1234}) {
+		t.Errorf("frames %+v", l.Frames)
+	}
+}
+
+// TestParse_Headings: .bugcheck, and what people write above a log that they cut down.
+func TestParse_Headings(t *testing.T) {
+	for _, head := range []string{
+		"Bugcheck code 0000003B\nArguments 00000000`c0000005 fffff805`11112222 ffffb000`00001000 00000000`00000000\n",
+		"BugCheck 3B - SYSTEM_SERVICE_EXCEPTION\nArg1: c0000005  (access violation)\nArg2: fffff80511112222 (instruction)\n",
+		"BUG CHECK: 0x3b SYSTEM_SERVICE_EXCEPTION\n  Arg1: 0x00000000c0000005\n  Arg2: 0xfffff80511112222\n",
+		"Bugcheck: 0x3B (SYSTEM_SERVICE_EXCEPTION)\n  Arg1: 0xc0000005\n  Arg2: 0xfffff80511112222\n",
+	} {
+		l := one(t, head+"STACK_TEXT:\nexample+0x22\nIMAGE_NAME: example.sys\n")
+		if l.Code != 0x3b || len(l.Arguments) < 2 || l.Arguments[0] != 0xc0000005 || l.Arguments[1] != 0xfffff80511112222 {
+			t.Errorf("%q: code %x, arguments %x", head, l.Code, l.Arguments)
+		}
+	}
+}
+
+// TestParse_KeyAndValueOnOneLine: people join the two lines of a key.
+func TestParse_KeyAndValueOnOneLine(t *testing.T) {
+	l := one(t, "BUGCHECK_CODE:  141\nFailure.Bucket : LKD_0x141_IMAGE_vendor.sys\nFailure.Hash: {1}\nAV.Type:   Write\nSTACK_TEXT:\nexample+0x22\n")
+	if l.Said.Bucket != "LKD_0x141_IMAGE_vendor.sys" || l.Said.Hash != "{1}" || l.Access != "write" {
+		t.Errorf("said %+v, access %q", l.Said, l.Access)
+	}
+}
+
 func TestParse_Several(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text  string
 		codes []uint32
 	}{
-		"two kinds":        {modern + "\nand the other one:\n" + old, []uint32{0xd1, 0x50}},
-		"the same twice":   {modern + modern, []uint32{0xd1, 0xd1}},
-		"short, then long": {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
-		"short only":       {"BugCheck D1, {18, 2, 1, fffff80511112222}\n\nProbably caused by : example.sys ( example!ExampleRead+22 )\n", []uint32{0xd1}},
-		"live":             {"*** Fatal System Error: 0x000000d1\n                       (0x0000000000000018,0x0000000000000002,0x0000000000000001,0xFFFFF80511112222)\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
-		"no log":           {"DRIVER_IRQL_NOT_LESS_OR_EQUAL (d1)\nthat is all I know, Arg1: none", nil},
-		"a program's":      {"FAULTING_IP: \napp!main+12\n00401000 8b00 mov eax,[eax]\nEXCEPTION_CODE: (NTSTATUS) 0xc0000005\nSTACK_TEXT:\n0012ff00 00401000 00000000 00000000 00000000 app!main+0x12\nFAILURE_BUCKET_ID:  NULL_POINTER_READ_c0000005_app.exe!main\nFollowup: MachineOwner\n", nil},
-		"nothing":          {"", nil},
+		"two kinds":               {modern + "\nand the other one:\n" + old, []uint32{0xd1, 0x50}},
+		"the same twice":          {modern + modern, []uint32{0xd1, 0xd1}},
+		"short, then long":        {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
+		"short, ended, then long": {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
+		"short, ended, then long without its frame": {"BugCheck D1, {18, 2, 1, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n" + modern[strings.Index(modern, "DRIVER_IRQL"):], []uint32{0xd1}},
+		"short, then another's":                     {"BugCheck D1, {18, 2, 0, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1, 0xd1}},
+		"short twice":                               {strings.Repeat("BugCheck D1, {18, 2, 0, fffff80511112222}\nProbably caused by : example.sys ( example!ExampleRead+22 )\n\nFollowup:     MachineOwner\n---------\n", 2), []uint32{0xd1, 0xd1}},
+		"short only":                                {"BugCheck D1, {18, 2, 1, fffff80511112222}\n\nProbably caused by : example.sys ( example!ExampleRead+22 )\n", []uint32{0xd1}},
+		"live":                                      {"*** Fatal System Error: 0x000000d1\n                       (0x0000000000000018,0x0000000000000002,0x0000000000000001,0xFFFFF80511112222)\n\n" + modern[strings.Index(modern, "****"):], []uint32{0xd1}},
+		"no log":                                    {"DRIVER_IRQL_NOT_LESS_OR_EQUAL (d1)\nthat is all I know, Arg1: none", nil},
+		"a program's":                               {"FAULTING_IP: \napp!main+12\n00401000 8b00 mov eax,[eax]\nEXCEPTION_CODE: (NTSTATUS) 0xc0000005\nSTACK_TEXT:\n0012ff00 00401000 00000000 00000000 00000000 app!main+0x12\nFAILURE_BUCKET_ID:  NULL_POINTER_READ_c0000005_app.exe!main\nFollowup: MachineOwner\n", nil},
+		"nothing":                                   {"", nil},
 	} {
 		var codes []uint32
 		for _, l := range Parse([]byte(tt.text)) {

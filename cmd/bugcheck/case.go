@@ -242,6 +242,7 @@ func compareCommand() *cobra.Command {
 	var out outputFlags
 	var symbols symbolFlags
 	var format string
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "compare A B",
 		Short: "Say whether two dumps show the same failure, and what differs",
@@ -252,20 +253,22 @@ func compareCommand() *cobra.Command {
 			if format != "text" && format != "json" {
 				return fmt.Errorf("--format %q: the formats are text, json", format)
 			}
-			return runCompare(cmd, args, &out, &symbols, format == "json")
+			return runCompare(cmd, args, &out, &symbols, format == "json", all)
 		},
 	}
 	out.register(cmd)
 	symbols.register(cmd)
 	cmd.Flags().StringVar(&format, "format", "text", "output: text, json")
+	cmd.Flags().BoolVar(&all, "all", false, "show every change")
 	return cmd
 }
 
-func runCompare(cmd *cobra.Command, args []string, out *outputFlags, symbols *symbolFlags, asJSON bool) error {
+func runCompare(cmd *cobra.Command, args []string, out *outputFlags, symbols *symbolFlags, asJSON, all bool) error {
 	s, err := begin(cmd, out, symbols)
 	if err != nil {
 		return err
 	}
+	s.opts.All = all
 	in := &caseInput{finder: s.finder, stdin: cmd.InOrStdin(), errs: cmd.ErrOrStderr()}
 	for _, name := range args {
 		before := len(in.reports)

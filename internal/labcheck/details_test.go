@@ -21,7 +21,7 @@ func TestDetails(t *testing.T) {
 		{"clock-watchdog", []string{"That processor was last seen at labnet!LabnetInterrupt+0x", "Its callers, the innermost first: labnet!LabnetInterrupt+0x"}},
 		{"pnp-lock", []string{"labusb!LabusbSetPower+0x", "That thread is inside labusb.sys.", `Plug and Play was at work at USB\VID_1D6B&PID_0104\LAB0001 (service labusb).`, "of System, which has waited"}},
 		{"critical-process", []string{"That process is csrss.exe.", "svchost.exe was at work at that moment"}},
-		{"dpc-watchdog", []string{"That is 20.0 s, at 15.625 ms a tick.", "The interrupt found the processor at labnet!LabnetWatchdogDpc",
+		{"dpc-watchdog", []string{"That is 20.01 s, at 15.625 ms a tick.", "The interrupt found the processor at labnet!LabnetWatchdogDpc",
 			"Of 64 code addresses that the watchdog noted while time ran out, "}},
 	} {
 		for _, o := range []lab.Options{{Arch: "x64", Build: 22621}, {Arch: "arm64", Build: 26100}} {
