@@ -28,7 +28,7 @@ func runeCells(r rune) int {
 func pad(s string, n int) string { return s + strings.Repeat(" ", max(0, n-cells(s))) }
 
 // wrap breaks s into lines of at most limit columns: at spaces, and between
-// wide characters where no closing mark would begin a line. A longer word
+// wide characters where Japanese allows it (see mayBreak). A longer word
 // stands on a line of its own.
 func wrap(s string, limit int) []string {
 	var lines []string
@@ -60,12 +60,20 @@ func words(s string) []string {
 	return append(list, string(runes[start:]))
 }
 
+// Kinsoku: what begins no line (closing marks, small kana, marks of length and
+// repetition, stops), and what ends none (opening marks).
+const (
+	noLineStart = "、。，．・：；？！,.:;?!%‰°" + "）」』】〉》〕］｝)]}”’" + "ー～…‥゠–々〻ヽヾゝゞ" +
+		"ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ"
+	noLineEnd = "（「『【〈《〔［｛([{“‘"
+)
+
 // mayBreak reports whether a line may end behind a and the next begin with b.
 func mayBreak(a, b rune) bool {
 	switch {
 	case a == ' ':
 		return b != ' '
-	case strings.ContainsRune("、。）」』】・ー%:;,.!?)]ゃゅょっャュョッ", b), strings.ContainsRune("（「『【([", a):
+	case strings.ContainsRune(noLineStart, b), strings.ContainsRune(noLineEnd, a):
 		return false
 	}
 	return runeCells(a) == 2 && b != ' ' || runeCells(b) == 2 && a != ' '
