@@ -136,15 +136,26 @@ func built(stamp uint32) time.Time {
 }
 
 // toolPrograms are the programs of crashTools.
-var toolPrograms = map[string]string{"notmyfault64.exe": "myfault.sys", "notmyfault.exe": "myfault.sys", "notmyfaultc64.exe": "myfault.sys", "notmyfaultc.exe": "myfault.sys"}
+var toolPrograms = []struct{ name, driver string }{
+	{"notmyfault64.exe", "myfault.sys"}, {"notmyfault.exe", "myfault.sys"},
+	{"notmyfaultc64.exe", "myfault.sys"}, {"notmyfaultc.exe", "myfault.sys"},
+}
+
+// keptName is how many characters of a program's name EPROCESS keeps (ImageFileName).
+const keptName = 14
 
 // judgeCrashTool: where the program that makes crashes is at work and its driver is
 // loaded, it has most likely made this one, whatever became of the stack.
 func (j *judgement) judgeCrashTool() {
-	image := toolPrograms[strings.ToLower(j.f.Process)]
-	open := j.v.Cause == report.CauseUnknown || j.v.Cause == report.CauseMemoryCorruption
-	loaded := slices.ContainsFunc(j.f.Images, func(i Image) bool { return strings.EqualFold(i.Image, image) })
-	if open && image != "" && loaded {
-		j.suggest(image, report.T("its program, %s, was at work on this processor; it crashes Windows on purpose", j.f.Process))
+	if j.v.Cause != report.CauseUnknown && j.v.Cause != report.CauseMemoryCorruption {
+		return
+	}
+	for _, p := range toolPrograms {
+		isIt := strings.EqualFold(j.f.Process, p.name) || strings.EqualFold(j.f.Process, p.name[:keptName])
+		loaded := func(i Image) bool { return strings.EqualFold(i.Image, p.driver) }
+		if isIt && slices.ContainsFunc(j.f.Images, loaded) {
+			j.suggest(p.driver, report.T("its program, %s, was at work on this processor; it crashes Windows on purpose", p.name))
+			return
+		}
 	}
 }

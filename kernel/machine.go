@@ -44,7 +44,7 @@ type Machine struct {
 type Module struct {
 	dump.Driver
 	Module string // the debugger's name: nt, amdppm
-	User   bool   // whole memory: it is the current program's, not the kernel's
+	User   bool   // it is the current program's, not the kernel's
 }
 
 // Open prepares a dump for questions. It never fails: what is missing shows in
@@ -87,7 +87,7 @@ func (m *Machine) addModules() {
 		} else if i == 0 {
 			name = "nt"
 		}
-		m.Modules = append(m.Modules, Module{Driver: d, Module: name})
+		m.Modules = append(m.Modules, Module{Driver: d, Module: name, User: m.User == nil && m.isUser(d.Base)})
 	}
 }
 

@@ -91,6 +91,23 @@ func TestWrite_SameVerdict(t *testing.T) {
 	}
 }
 
+// Modules of the program that was at work are told from drivers after it as before.
+func TestWrite_SameVerdict_Program(t *testing.T) {
+	c, err := lab.Play("high-irql-user", lab.Options{Arch: "x64", Build: 17763})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, c, "full")
+	f, _ := small(t, d, shrink.Options{})
+	want, got := analyze.Report(kernel.Open(d), "", ""), analyze.Report(kernel.Open(f), "", "")
+	if diff := cmp.Diff(outcome(want), outcome(got)); diff != "" {
+		t.Errorf("(-large +small):\n%s", diff)
+	}
+	if len(want.Modules) != len(got.Modules) {
+		t.Errorf("%d drivers, of %d before", len(got.Modules), len(want.Modules))
+	}
+}
+
 // Nothing that belongs to programs is kept, even of a dump that holds it.
 func TestWrite_NoUserMemory(t *testing.T) {
 	c, err := lab.Play("high-irql-kernel", lab.Options{Arch: "x64", Build: 19041})
