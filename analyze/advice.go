@@ -100,7 +100,7 @@ func hypervisorSteps() []report.Text {
 }
 
 func hypervisorOffStep() report.Text {
-	return report.T("If no virtual machines are needed, turn the hypervisor off for a trial: bcdedit /set hypervisorlaunchtype off, then restart.")
+	return report.T("If no virtual machines are needed, turn the hypervisor off for a trial: %s, then restart.", report.Command("bcdedit /set hypervisorlaunchtype off"))
 }
 
 func resourceSteps() []report.Text {

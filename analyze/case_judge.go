@@ -117,7 +117,7 @@ func (k *caseStory) lostSteps() {
 		steps = append(steps, report.T("Fetch what Windows saved and the files given do not hold: %s.", someOf(fetch)))
 	}
 	if unsaved {
-		steps = append(steps, report.T("See to it that the next crash leaves a dump: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 7 /f, a page file of the system's choice on the system disk, then restart."))
+		steps = append(steps, report.T("See to it that the next crash leaves a dump: %s, a page file of the system's choice on the system disk, then restart.", keepDumpsCommand))
 	}
 	next := &k.Verdict.NextSteps
 	*next = append((*next)[:min(len(*next), maxSteps-len(steps))], steps...)

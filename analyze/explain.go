@@ -28,7 +28,7 @@ func Advice(c win.StopCode, parameters []uint64) []report.Text {
 // findDumpStep says where to look for a dump.
 func findDumpStep(c win.StopCode) report.Text {
 	if c.Live {
-		return report.T("Find the dump, which tells more than the code: bugcheck analyze C:\\Windows\\LiveKernelReports")
+		return report.T("Find the dump, which tells more than the code: %s", report.Command(`bugcheck analyze C:\Windows\LiveKernelReports`))
 	}
-	return report.T("Find the dump, which tells more than the code: bugcheck analyze C:\\Windows\\MEMORY.DMP, or C:\\Windows\\Minidump. If there is none, have the next crash leave one: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 7 /f, then restart.")
+	return report.T("Find the dump, which tells more than the code: %s, or C:\\Windows\\Minidump. If there is none, have the next crash leave one: %s, then restart.", report.Command(`bugcheck analyze C:\Windows\MEMORY.DMP`), keepDumpsCommand)
 }

@@ -107,19 +107,19 @@ func kindOf(image string) string {
 
 // verifierStep takes images separated by commas, as for people.
 func verifierStep(images string) report.Text {
-	return report.T("If it happens again, let driver verifier watch: verifier /standard /driver %s, then restart. The machine gets slower and crashes at the next mistake, so not where it must stay up; if it no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+	return report.T("If it happens again, let driver verifier watch: %s, then restart. The machine gets slower and crashes at the next mistake, so not where it must stay up; if it no longer starts: safe mode, verifier /reset.", verifierCommand("/standard", images))
 }
 
 // ioVerifierStep is verifierStep with the checks of the I/O manager alone.
 func ioVerifierStep(images string) report.Text {
-	return report.T("If it happens again, let driver verifier watch how requests are handled: verifier /flags 0x10 /driver %s, then restart. It stops Windows in the driver that makes the mistake; if Windows no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+	return report.T("If it happens again, let driver verifier watch how requests are handled: %s, then restart. It stops Windows in the driver that makes the mistake; if Windows no longer starts: safe mode, verifier /reset.", verifierCommand("/flags 0x10", images))
 }
 
 func keepDumpStep(j *judgement) report.Text {
 	if j.f.Whole {
 		return report.T("Keep this dump: the maker of a driver, or whoever debugs it, needs the memory that it holds.")
 	}
-	return report.T("Keep this dump, and C:\\Windows\\MEMORY.DMP if there is one: a debugger sees more in it than in a small dump. If there is none, have Windows write it next time: reg add HKLM\\SYSTEM\\CurrentControlSet\\Control\\CrashControl /v CrashDumpEnabled /t REG_DWORD /d 7 /f, then restart.")
+	return report.T("Keep this dump, and C:\\Windows\\MEMORY.DMP if there is one: a debugger sees more in it than in a small dump. If there is none, have Windows write it next time: %s, then restart.", keepDumpsCommand)
 }
 
 func memoryTestStep() report.Text {
@@ -283,7 +283,7 @@ func specialPoolStep(images string) report.Text {
 	if images == "" {
 		return report.T("If it happens again, let driver verifier with special pool catch the writer: run verifier.exe, create standard settings, select the drivers that are not from Microsoft, restart. It stops Windows at the next write past a block, in the driver that does it, so not where it must stay up; if Windows no longer starts: safe mode, verifier /reset.")
 	}
-	return report.T("If it happens again, let special pool catch the writer: verifier /flags 0x1 /driver %s, then restart. It stops Windows at the next write past a block, in the driver that does it (other mistakes too: verifier /standard instead of /flags 0x1), so not where it must stay up; if Windows no longer starts: safe mode, verifier /reset.", strings.ReplaceAll(images, ",", ""))
+	return report.T("If it happens again, let special pool catch the writer: %s, then restart. It stops Windows at the next write past a block, in the driver that does it (other mistakes too: verifier /standard instead of /flags 0x1), so not where it must stay up; if Windows no longer starts: safe mode, verifier /reset.", verifierCommand("/flags 0x1", images))
 }
 
 func requestedSteps(j *judgement) []report.Text {
@@ -353,7 +353,7 @@ func frameworkSteps(j *judgement) []report.Text {
 
 // longDPCSteps: what keeps the processor is best seen in a trace.
 func longDPCSteps(j *judgement) []report.Text {
-	trace := report.T("If it happens again: record what keeps the processors, wpr -start CPU -filemode, use the machine for some minutes until it stutters, wpr -stop C:\\dpc.etl; Windows Performance Analyzer shows the time in DPCs and ISRs by driver.")
+	trace := report.T("If it happens again: record what keeps the processors, %s, use the machine for some minutes until it stutters, %s; Windows Performance Analyzer shows the time in DPCs and ISRs by driver.", report.Command("wpr -start CPU -filemode"), report.Command(`wpr -stop C:\dpc.etl`))
 	switch {
 	case crashTools[strings.ToLower(j.v.Image)]:
 		return []report.Text{updateStep(j.v.Image), keepDumpStep(j)}
@@ -366,7 +366,7 @@ func longDPCSteps(j *judgement) []report.Text {
 // lightSleepSteps are about a machine that sleeps lightly (modern standby): Windows itself
 // keeps account of what keeps it awake.
 func lightSleepSteps(j *judgement) []report.Text {
-	return append([]report.Text{report.T("See what kept the machine awake or did not wake up: powercfg /sleepstudy /output C:\\sleepstudy.html, and powercfg /systempowerreport /output C:\\power.html.")}, powerSteps(j)...)
+	return append([]report.Text{report.T("See what kept the machine awake or did not wake up: %s, and %s.", report.Command(`powercfg /sleepstudy /output C:\sleepstudy.html`), report.Command(`powercfg /systempowerreport /output C:\power.html`))}, powerSteps(j)...)
 }
 
 // lateDriverSteps are about the driver of a device, and the device itself.
@@ -418,7 +418,7 @@ func criticalProcessSteps(j *judgement) []report.Text {
 	look := report.T("Look in the Application log for an error report of the process that ended, and whether security software or a script ended it.")
 	steps := []report.Text{
 		report.T("Check the health of the system disk (SMART data, disk and Ntfs events in the System log)."),
-		report.T("Repair the system files: DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow. If Windows does not start, in the recovery environment, X: being the Windows volume there: DISM /Image:X:\\ /Cleanup-Image /RevertPendingActions, then sfc /scannow /offbootdir=X:\\ /offwindir=X:\\Windows."),
+		report.T("Repair the system files: %s, then %s. If Windows does not start, in the recovery environment, X: being the Windows volume there: %s, then %s.", repairImageCommand, repairFilesCommand, report.Command(`DISM /Image:X:\ /Cleanup-Image /RevertPendingActions`), report.Command(`sfc /scannow /offbootdir=X:\ /offwindir=X:\Windows`)),
 	}
 	if j != nil && j.endedBy() != "" {
 		look = report.T("Find out why %s ended it: look in the System, Application and Security logs at the minutes before the crash for services that were stopped, updates, scripts and security software.", j.endedBy())

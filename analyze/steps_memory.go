@@ -52,7 +52,7 @@ func patchedSteps(j *judgement) []report.Text {
 	return []report.Text{
 		report.T("Update or remove software that hooks into the kernel: anti-virus, anti-cheat, game cheats, tuning and monitoring tools."),
 		report.T("Look for rootkits from outside Windows: Microsoft Defender Offline (Start-MpWDOScan in PowerShell as administrator; it restarts the machine)."),
-		report.T("Repair the system files: DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow."),
+		report.T("Repair the system files: %s, then %s.", repairImageCommand, repairFilesCommand),
 		memoryTestStep(),
 	}
 }
@@ -63,7 +63,7 @@ func mappingSteps(j *judgement) []report.Text {
 		steps = append(steps, updateStep(j.v.Image))
 	}
 	return append(steps,
-		report.T("If it happens again, have Windows count who maps memory: reg add \"HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management\" /v TrackPtes /t REG_DWORD /d 1 /f, then restart. The next crash then has the code 0xD8 and names the driver; !sysptes 4 in a debugger lists them all."),
+		report.T("If it happens again, have Windows count who maps memory: %s, then restart. The next crash then has the code 0xD8 and names the driver; !sysptes 4 in a debugger lists them all.", trackCommand("TrackPtes")),
 		report.T("Backup software and display drivers ask for large mappings: update those first. On 32-bit Windows, which has little room for mappings: remove /3GB (bcdedit /deletevalue increaseuserva), or go to 64-bit Windows."),
 		keepDumpStep(j),
 	)

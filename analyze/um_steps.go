@@ -18,16 +18,7 @@ func userSteps(j *judgement, r userRule) []report.Text {
 
 // programFile is the program's image for a command line, which a name out of a
 // dump must not change the meaning of.
-func programFile(j *judgement) string {
-	p := j.f.User.Program
-	plain := func(r rune) bool {
-		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("._-+", r)
-	}
-	if p == "" || strings.HasPrefix(p, "-") || strings.ContainsFunc(p, func(r rune) bool { return !plain(r) }) {
-		return "PROGRAM.exe"
-	}
-	return p
-}
+func programFile(j *judgement) string { return typeable(j.f.User.Program, "PROGRAM.exe") }
 
 func updateProgramStep(j *judgement) report.Text {
 	if v := &j.v; v.Cause == report.CauseProgram && v.Image != "" && !strings.EqualFold(v.Image, j.f.User.Program) {
@@ -45,7 +36,7 @@ func pageHeapStep(j *judgement) report.Text {
 // localDumpsStep: the registry values of "Collecting User-Mode Dumps" in the
 // Windows Error Reporting documentation; type 2 is a full dump.
 func localDumpsStep(j *judgement) report.Text {
-	return report.T("Have Windows keep full dumps of it: reg add \"HKLM\\SOFTWARE\\Microsoft\\Windows\\Windows Error Reporting\\LocalDumps\\%s\" /v DumpType /t REG_DWORD /d 2 /f; they come to %%LOCALAPPDATA%%\\CrashDumps.", programFile(j))
+	return report.T("Have Windows keep full dumps of it: %s; they come to %%LOCALAPPDATA%%\\CrashDumps.", report.Command(`reg add "HKLM\SOFTWARE\Microsoft\Windows\Windows Error Reporting\LocalDumps\%s" /v DumpType /t REG_DWORD /d 2 /f`, programFile(j)))
 }
 
 func reportStep() report.Text {

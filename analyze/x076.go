@@ -34,7 +34,7 @@ func (j *judgement) judgeLockedPages(tracked bool) {
 func lockedPagesSteps(j *judgement) []report.Text {
 	steps := unknownSteps(j)
 	if j.f.Code == 0x76 && j.f.Parameters[3] == 0 {
-		track := report.T("Have Windows keep track of who locks pages, then restart; the next crash names the driver: reg add \"HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management\" /v TrackLockedPages /t REG_DWORD /d 1 /f")
+		track := report.T("Have Windows keep track of who locks pages, then restart; the next crash names the driver: %s", trackCommand("TrackLockedPages"))
 		steps = append([]report.Text{track}, steps...)
 	}
 	return steps

@@ -245,13 +245,13 @@ func steps124(f *Facts) []report.Text {
 }
 
 func pciSteps(p PCIError) []report.Text {
-	find := report.T("Find the device: Device Manager, View, Devices by connection; or in PowerShell Get-PnpDevice -PresentOnly | Where-Object InstanceId -like '*VEN_%04X&DEV_%04X*' (PCI bus %d, device %d, function %d).", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
+	find := report.T("Find the device: Device Manager, View, Devices by connection; or in PowerShell %s (PCI bus %d, device %d, function %d).", report.Command("Get-PnpDevice -PresentOnly | Where-Object InstanceId -like '*VEN_%04X&DEV_%04X*'", p.Vendor, p.ID), p.Bus, p.Device, p.Function)
 	if p.Port == 4 || p.Port == 6 {
 		find = report.T("Find what hangs on the port: Device Manager, View, Devices by connection; the port is VEN_%04X&DEV_%04X (PCI bus %d, device %d, function %d), and the device below it is to be looked at.", p.Vendor, p.ID, p.Bus, p.Device, p.Function)
 	}
-	update := report.T("Update the firmware of that device and of the machine (BIOS), and the device's driver; turn PCI Express link state power management off for a trial: powercfg /setacvalueindex scheme_current sub_pciexpress aspm 0, then powercfg /setactive scheme_current.")
+	update := report.T("Update the firmware of that device and of the machine (BIOS), and the device's driver; turn PCI Express link state power management off for a trial: %s, then %s.", linkPowerCommand, activateCommand)
 	if p.Driver != "" {
-		update = report.T("Update the firmware of that device and of the machine (BIOS), and its driver %s; turn PCI Express link state power management off for a trial: powercfg /setacvalueindex scheme_current sub_pciexpress aspm 0, then powercfg /setactive scheme_current.", describe(p.Driver))
+		update = report.T("Update the firmware of that device and of the machine (BIOS), and its driver %s; turn PCI Express link state power management off for a trial: %s, then %s.", describe(p.Driver), linkPowerCommand, activateCommand)
 	}
 	return []report.Text{
 		find,

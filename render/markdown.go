@@ -132,16 +132,6 @@ func (p *page) markdownEvidence() {
 	}
 }
 
-func (p *page) markdownSteps() {
-	if len(p.r.Verdict.NextSteps) == 0 {
-		return
-	}
-	p.mdHeading(p.say("Do"))
-	for i, s := range p.r.Verdict.NextSteps {
-		p.line(fmt.Sprintf("%d. %s", i+1, md(p.text(s))))
-	}
-}
-
 // markdownEvents writes what event logs tell of the crash.
 func (p *page) markdownEvents() {
 	in := p.r.Incident

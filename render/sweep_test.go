@@ -130,17 +130,14 @@ func sentencesOf(v report.Verdict) []report.Text {
 
 // untranslated finds a sentence in s that has no Japanese form.
 func untranslated(s report.Text) string {
-	if s.Format != "%s" && translator(win.Japanese)(s.Format) == "" {
-		return s.Format
-	}
-	for _, a := range s.Args {
-		if inner, ok := a.(report.Text); ok {
-			if found := untranslated(inner); found != "" {
-				return found
-			}
+	tr, missing := translator(win.Japanese), ""
+	s.In(func(format string) string {
+		if format != "%s" && tr(format) == "" {
+			missing = format
 		}
-	}
-	return ""
+		return ""
+	})
+	return missing
 }
 
 // maxSaid is more than a person reads of one crash.

@@ -315,22 +315,6 @@ func (p *page) describe(image string) string {
 	return fmt.Sprintf("%s (%s: %s)", image, d.Owner, d.What)
 }
 
-func (p *page) steps() { p.doList(p.r.Verdict.NextSteps) }
-
-func (p *page) doList(steps []report.Text) {
-	if len(steps) == 0 {
-		return
-	}
-	p.heading(p.say("Do"))
-	for i, s := range steps {
-		label := "then"
-		if i == 0 {
-			label = "now"
-		}
-		p.block("  "+pad(p.say(label), 8), "", p.text(s))
-	}
-}
-
 // shownFrames is how many frames the text shows without All.
 const shownFrames = 16
 

@@ -124,12 +124,32 @@ func (r *Registers) UnmarshalJSON(b []byte) error {
 // can be rendered in another language long after it was made.
 // The zero Text says nothing.
 type Text struct {
-	Format string
-	Args   []any // strings, numbers, fmt.Stringers, or Texts
+	Format  string
+	Args    []any // strings, numbers, fmt.Stringers, or Texts
+	command bool  // a command line: the same in every language
 }
 
 // T returns a Text.
 func T(format string, args ...any) Text { return Text{Format: format, Args: args} }
+
+// Command returns a command line to type, as an argument of a Text.
+func Command(format string, args ...any) Text {
+	return Text{Format: format, Args: args, command: true}
+}
+
+// Commands lists the command lines in a sentence, in their order.
+func (t Text) Commands() []string {
+	if t.command {
+		return []string{t.String()}
+	}
+	var list []string
+	for _, a := range t.Args {
+		if inner, ok := a.(Text); ok {
+			list = append(list, inner.Commands()...)
+		}
+	}
+	return list
+}
 
 // IsZero reports whether there is nothing to say.
 func (t Text) IsZero() bool { return t.Format == "" }
@@ -142,7 +162,7 @@ func (t Text) String() string { return t.In(nil) }
 // stands for English.
 func (t Text) In(translate func(format string) string) string {
 	format := t.Format
-	if translate != nil {
+	if translate != nil && !t.command {
 		if s := translate(format); s != "" {
 			format = s
 		}
