@@ -135,8 +135,8 @@ func machineOf(r *report.Report) report.CaseMachine {
 			m.Processor = s.ProcessorID
 		}
 		m.Manufacturer, m.Model = deref(s.Manufacturer), deref(s.Model)
-		if m.Model == "" {
-			m.Model = s.Baseboard
+		if m.Model == "" && s.Baseboard != "" { // which begins with its maker's name
+			m.Manufacturer, m.Model = "", s.Baseboard
 		}
 	}
 	return m

@@ -56,7 +56,7 @@ func (k *caseStory) nothing() bool {
 		return false
 	}
 	if len(k.Crashes) == 0 {
-		k.decide(report.CauseUnknown, report.Low, report.T("No crash of Windows is told of by these files."), nil)
+		k.decide(report.CauseUnknown, report.Low, report.T("These files tell of no crash of Windows."), nil)
 		return true
 	}
 	stops := 0
@@ -228,7 +228,7 @@ func (k *caseStory) sameDriver() bool {
 	}
 	k.decide(report.CauseDriver, confidence, summary, steps)
 	if b.sure > 0 {
-		k.evidence(report.Derived, k.dumps(), report.T("%d of the %d crashes are told to be the doing of %s, each by its own dump.", b.sure, len(k.reports), describe(b.image)))
+		k.evidence(report.Derived, k.dumps(), report.T("Of %d crashes %d have a dump; %d of the dumps name %s, each by itself.", len(k.Crashes), len(k.reports), b.sure, describe(b.image)))
 	}
 	if b.suspect > 0 {
 		k.evidence(report.Guessed, k.dumps(), report.T("In %d of the %d crashes %s is the first suspect.", b.suspect, len(k.reports), describe(b.image)))

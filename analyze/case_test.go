@@ -104,7 +104,7 @@ func TestCases_Stories(t *testing.T) {
 			report.CauseDriver, report.High, "netx.sys", "x",
 		},
 		{"asked for", []*report.Report{dumpOn(0, 0xe2, report.Verdict{Cause: report.CauseRequested}), dumpOn(5, 0x1c8, report.Verdict{Cause: report.CauseRequested})}, report.CauseRequested, report.High, "", "asked for"},
-		{"none", nil, report.CauseUnknown, report.Low, "", "No crash"},
+		{"none", nil, report.CauseUnknown, report.Low, "", "no crash"},
 	} {
 		cases := Cases(tt.reports, nil)
 		if len(cases) != 1 {
@@ -239,7 +239,7 @@ func TestCases_WithoutDumps(t *testing.T) {
 		summary         string
 		steps, notSteps []string
 	}{
-		{"none", nil, "No crash of Windows", nil, []string{"CrashDumpEnabled", "Fetch"}},
+		{"none", nil, "no crash of Windows", nil, []string{"CrashDumpEnabled", "Fetch"}},
 		{"power", []report.Incident{endOf(1, 0, "")}, "more likely than a crash of Windows", []string{"UPS", "NMI"}, []string{"CrashDumpEnabled", "Fetch"}},
 		{"power twice", []report.Incident{endOf(1, 0, ""), endOf(2, 0, "")}, "went off 2 times", []string{"UPS"}, []string{"CrashDumpEnabled"}},
 		{"nothing saved", []report.Incident{endOf(1, 0xd1, "")}, "crashed once; without a dump", []string{"CrashDumpEnabled"}, []string{"Fetch"}},

@@ -28,7 +28,7 @@ func Case(w io.Writer, c *report.Case, at Place, opts Options) error {
 	p.caseChanges(c.Changes)
 	if c.Events != nil {
 		p.heading(p.say("Event log"))
-		p.line("  " + p.text(c.Events.Summary))
+		p.block("  ", "", p.text(c.Events.Summary))
 		for i := range c.Events.Incidents {
 			p.incident(i+1, &c.Events.Incidents[i])
 		}
@@ -52,8 +52,10 @@ func (p *page) caseDivider(at Place) {
 }
 
 func (p *page) caseOverview(c *report.Case) {
-	p.row("Cause", p.cause())
-	p.row("Crashes", p.caseSpan(c))
+	if len(c.Crashes) > 0 {
+		p.row("Cause", p.cause())
+		p.row("Crashes", p.caseSpan(c))
+	}
 	p.row("Machine", machineLine(c.Machine))
 	for _, f := range c.Machine.Info {
 		p.block("    "+pad(p.say(f.Name), p.labelWidth()-4), "", f.Value)
@@ -74,14 +76,30 @@ func (p *page) caseSpan(c *report.Case) string {
 	case c.PerDay == 0:
 		return p.say("%d, %s", len(c.Crashes), c.First.UTC().Format(secondsUTC))
 	}
-	rate := p.say("%s a day", fmt.Sprintf("%.1f", c.PerDay))
-	if c.PerDay < 1 {
-		rate = p.say("%s a month", fmt.Sprintf("%.1f", c.PerDay*30))
+	from, to := c.First.UTC().Format(secondsUTC), c.Last.UTC().Format(secondsUTC)
+	if rate := p.rate(c); rate != "" {
+		return p.say("%d, from %s to %s (%s)", len(c.Crashes), from, to, rate)
 	}
-	if c.PerDay*30 < 0.1 {
-		rate = p.say("%s a year", fmt.Sprintf("%.1f", c.PerDay*365))
+	return p.say("%d, from %s to %s", len(c.Crashes), from, to)
+}
+
+// rated is from how many crashes on a rate says something.
+const rated = 5
+
+// rate is how often a machine crashes, in a unit of time that was seen to its end.
+func (p *page) rate(c *report.Case) string {
+	days := c.Last.Sub(*c.First).Hours() / 24
+	switch {
+	case len(c.Crashes) < rated:
+		return ""
+	case c.PerDay >= 1 && days >= 1:
+		return p.say("%s a day", fmt.Sprintf("%.1f", c.PerDay))
+	case c.PerDay*30 >= 1 && days >= 30:
+		return p.say("%s a month", fmt.Sprintf("%.1f", c.PerDay*30))
+	case days >= 365:
+		return p.say("%s a year", fmt.Sprintf("%.1f", c.PerDay*365))
 	}
-	return p.say("%d, from %s to %s (%s)", len(c.Crashes), c.First.UTC().Format(time.DateTime), c.Last.UTC().Format(secondsUTC), rate)
+	return ""
 }
 
 func machineLine(m report.CaseMachine) string {
@@ -101,7 +119,7 @@ func (p *page) caseCrashes(list []report.CaseCrash) {
 	if len(list) == 0 {
 		return
 	}
-	p.heading(p.say("Crashes"))
+	p.heading(p.say("Crashes (times in UTC)"))
 	left := 0
 	if n := len(list); n > shownCrashes && !p.opts.All {
 		left = n - shownCrashes
@@ -183,16 +201,23 @@ func CaseMarkdown(w io.Writer, c *report.Case, opts Options) error {
 	p.line("")
 	p.line("| | |")
 	p.line("|---|---|")
-	p.mdRow("Cause", md(p.cause()))
-	p.mdRow("Crashes", md(p.caseSpan(c)))
+	if len(c.Crashes) > 0 {
+		p.mdRow("Cause", md(p.cause()))
+		p.mdRow("Crashes", md(p.caseSpan(c)))
+	}
 	p.mdRow("Machine", md(machineLine(c.Machine)))
-	p.mdRow("Bucket", md(c.Verdict.Bucket))
+	if c.Verdict.Bucket != "" {
+		p.mdRow("Bucket", code(c.Verdict.Bucket))
+	}
 	p.markdownEvidence()
 	p.markdownSteps()
 	if c.Events != nil {
 		p.picture(c.Events.Incidents)
 	}
 	p.caseMarkdownCrashes(c)
+	p.caseMarkdownEvents(c.Events)
+	p.r.Notes = c.Notes
+	p.mdNotes(p.noteTexts())
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
@@ -206,14 +231,17 @@ func (p *page) caseMarkdownCrashes(c *report.Case) {
 	p.line("| " + strings.Join([]string{p.say("When"), p.say("Stop code"), p.say("Bucket"), p.say("Verdict"), p.say("Dump")}, " | ") + " |")
 	p.line("|---|---|---|---|---|")
 	for _, k := range c.Crashes {
-		at, code := "", ""
+		at, stop, bucket := "", "", ""
 		if k.At != nil {
 			at = k.At.UTC().Format(secondsUTC)
 		}
 		if k.Code != 0 {
-			code = fmt.Sprintf("0x%08X %s", uint32(k.Code), k.Name)
+			stop = fmt.Sprintf("0x%08X %s", uint32(k.Code), k.Name)
 		}
-		p.line("| " + strings.Join([]string{at, code, md(k.Bucket), md(p.text(k.Summary)), md(k.File)}, " | ") + " |")
+		if k.Bucket != "" {
+			bucket = code(k.Bucket)
+		}
+		p.line("| " + strings.Join([]string{at, md(stop), bucket, md(p.text(k.Summary)), md(k.File)}, " | ") + " |")
 	}
 	if len(c.Changes) > 0 {
 		p.line("")
@@ -223,6 +251,23 @@ func (p *page) caseMarkdownCrashes(c *report.Case) {
 			p.line("- " + md(p.say("%s to %s", k.Between[0], k.Between[1])+": "+p.text(k.What)))
 		}
 	}
+}
+
+func (p *page) caseMarkdownEvents(e *report.Events) {
+	if e == nil {
+		return
+	}
+	p.mdHeading(p.say("Event log"))
+	p.line(md(p.text(e.Summary)))
+	for i := range e.Incidents {
+		in := &e.Incidents[i]
+		p.line("")
+		p.line(fmt.Sprintf("### %d. %s", i+1, md(p.text(in.Summary))))
+		p.line("")
+		p.mdIncident(in)
+	}
+	p.r.Notes = e.Notes
+	p.mdNotes(p.noteTexts())
 }
 
 // Comparison writes what two dumps have in common.

@@ -1,25 +1,27 @@
 package render
 
 import (
-	"bytes"
-	"strings"
 	"testing"
 	"time"
 
 	"bugcheck/report"
 )
 
-// How often crashes came is told in the unit that makes a number of it.
+// How often crashes came is told where there are enough of them, in a unit of time that
+// was seen to its end.
 func TestCase_Rate(t *testing.T) {
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for perDay, want := range map[float64]string{0.001: "(0.4 a year)", 0.1: "(3.0 a month)", 2: "(2.0 a day)"} {
-		last := first.Add(24 * time.Hour)
-		var b bytes.Buffer
-		if err := Case(&b, &report.Case{First: &first, Last: &last, PerDay: perDay, Crashes: make([]report.CaseCrash, 2)}, Place{N: 1, Of: 1}, Options{}); err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(strings.Fields(b.String()), " "); !strings.Contains(got, want) {
-			t.Errorf("%v a day: no %q in %s", perDay, want, got)
+	for _, tt := range []struct {
+		crashes, days int
+		want          string
+	}{
+		{3, 4, ""}, {6, 0, ""}, {6, 10, ""}, {6, 3, "2.0 a day"}, {6, 60, "3.0 a month"}, {6, 600, "3.6 a year"}, {60, 3, "20.0 a day"},
+	} {
+		last := first.Add(time.Duration(tt.days)*24*time.Hour + time.Hour)
+		c := &report.Case{First: &first, Last: &last, PerDay: float64(tt.crashes) / max(1, float64(tt.days)), Crashes: make([]report.CaseCrash, tt.crashes)}
+		p := &page{}
+		if got := p.rate(c); got != tt.want {
+			t.Errorf("%d crashes in %d days: %q, want %q", tt.crashes, tt.days, got, tt.want)
 		}
 	}
 }

@@ -16,7 +16,9 @@ const shownEvents = 8
 // with its time, what Windows recorded of it, what led up to it, what was new.
 func Events(w io.Writer, e *report.Events, opts Options) error {
 	p := &page{opts: opts, tr: translator(opts.Lang), r: &report.Report{}}
-	p.line(p.paint(bold, p.text(e.Summary)))
+	for _, l := range wrap(p.text(e.Summary), columns) {
+		p.line(p.paint(bold, l))
+	}
 	p.line("")
 	p.eventLogs(e.Logs)
 	for i := range e.Incidents {
@@ -79,25 +81,27 @@ func (p *page) incident(n int, in *report.Incident) {
 
 // incidentFacts writes what is told of an incident beside its first line.
 func (p *page) incidentFacts(in *report.Incident) {
-	p.ownTime(in)
+	if own := ownTime(in); own != "" {
+		p.fact(p.say("Local time"), own)
+	}
 	if in.RestartedAt != nil {
 		p.fact(p.say("Restarted"), in.RestartedAt.UTC().Format(secondsUTC))
 	}
 	p.incidentDumps(in)
 	for _, e := range in.Evidence {
-		p.fact(p.say(e.Trust), p.text(e.Fact))
+		p.fact(p.say("Evidence"), p.say("%s [%s]", e.Fact, report.T(e.Trust)))
 	}
 	p.eventList(p.say("Before it"), in.Before)
 	p.eventList(p.say("New"), in.Changed)
 	p.eventList(p.say("Events"), in.Records)
 }
 
-// ownTime says when it was by the machine's own clock, where that is not UTC.
-func (p *page) ownTime(in *report.Incident) {
-	if in.At != nil && in.ZoneMinutes != nil && *in.ZoneMinutes != 0 {
-		own := in.At.In(time.FixedZone("", *in.ZoneMinutes*60))
-		p.fact(p.say("Own time"), own.Format("2006-01-02 15:04:05 UTC-07:00"))
+// ownTime is when it was by the machine's own clock; "" where that is UTC or not known.
+func ownTime(in *report.Incident) string {
+	if in.At == nil || in.ZoneMinutes == nil || *in.ZoneMinutes == 0 {
+		return ""
 	}
+	return in.At.In(time.FixedZone("", *in.ZoneMinutes*60)).Format("2006-01-02 15:04:05 UTC-07:00")
 }
 
 func (p *page) incidentDumps(in *report.Incident) {
@@ -138,13 +142,18 @@ func (p *page) eventList(label string, list []report.Event) {
 		label = ""
 	}
 	for _, e := range list {
-		what := p.text(e.What)
-		if e.Count > 1 {
-			what = p.say("%s (%d times, the last time then)", what, e.Count)
-		}
-		p.fact(label, p.say("%s  %s  [%s %d]", e.At.UTC().Format(time.DateTime), what, strings.TrimPrefix(e.Provider, "Microsoft-Windows-"), e.ID))
+		p.fact(label, p.event(e))
 		label = ""
 	}
+}
+
+// event is one in a line: when, what, its provider and number.
+func (p *page) event(e report.Event) string {
+	what := p.text(e.What)
+	if e.Count > 1 {
+		what = p.say("%s (%d times, the last time then)", what, e.Count)
+	}
+	return p.say("%s  %s  [%s %d]", e.At.UTC().Format(secondsUTC), what, strings.TrimPrefix(e.Provider, "Microsoft-Windows-"), e.ID)
 }
 
 // eventBoots says how often Windows started, and with --all when.

@@ -1,10 +1,12 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"bugcheck/report"
 )
@@ -18,27 +20,51 @@ func EventsMarkdown(w io.Writer, e *report.Events, opts Options) error {
 	for i := range e.Incidents {
 		in := &e.Incidents[i]
 		p.mdHeading(fmt.Sprintf("%d. %s", i+1, p.text(in.Summary)))
-		p.line("| | |")
-		p.line("|---|---|")
-		if in.At != nil {
-			p.mdRow("When", md(p.say("%s (%s)", in.At.UTC().Format(secondsUTC), p.text(in.AtSource))))
-		}
-		if in.RestartedAt != nil {
-			p.mdRow("Restarted", in.RestartedAt.UTC().Format(secondsUTC))
-		}
-		if in.DumpPath != "" {
-			p.mdRow("Dump", code(in.DumpPath))
-		}
-		if !in.NoDump.IsZero() {
-			p.mdRow("No dump", md(p.text(in.NoDump)))
-		}
-		p.mdRow("Bucket", md(in.Bucket))
-		p.mdEvents(in)
+		p.mdIncident(in)
 	}
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
+}
+
+// mdIncident writes what is told of an incident as a table.
+func (p *page) mdIncident(in *report.Incident) {
+	p.line("| | |")
+	p.line("|---|---|")
+	if in.At != nil {
+		p.mdRow("When", md(p.say("%s (%s)", in.At.UTC().Format(secondsUTC), p.text(in.AtSource))))
+	}
+	p.mdRow("Local time", ownTime(in))
+	if b := in.Bugcheck; b != nil {
+		var values []string
+		for _, v := range b.Parameters {
+			values = append(values, code(v.Value.String()))
+		}
+		p.mdRow("Parameters", strings.Join(values, " "))
+	}
+	if in.RestartedAt != nil {
+		p.mdRow("Restarted", in.RestartedAt.UTC().Format(secondsUTC))
+	}
+	if in.DumpPath != "" {
+		p.mdRow("Dump", code(in.DumpPath))
+	}
+	for _, d := range in.Dumps {
+		p.mdRow("Dump", md(p.say("%s (same %s)", d.File, p.text(d.Tied))))
+		if d.Verdict != nil {
+			p.mdRow("Verdict", md(p.text(d.Verdict.Summary)))
+		}
+	}
+	if !in.NoDump.IsZero() {
+		p.mdRow("No dump", md(p.text(in.NoDump)))
+	}
+	if in.Bucket != "" {
+		p.mdRow("Bucket", code(in.Bucket))
+	}
+	for _, e := range in.Evidence {
+		p.mdRow("Evidence", md(p.say("%s [%s]", e.Fact, report.T(e.Trust))))
+	}
+	p.mdEvents(in)
 }
 
 // mdEvents writes an incident's events as rows of a table.
@@ -48,7 +74,7 @@ func (p *page) mdEvents(in *report.Incident) {
 		events []report.Event
 	}{{p.say("Before it"), in.Before}, {p.say("New"), in.Changed}, {p.say("Events"), in.Records}} {
 		for _, e := range list.events {
-			p.line(fmt.Sprintf("| %s | %s %s |", md(list.label), e.At.UTC().Format(secondsUTC), md(p.text(e.What))))
+			p.line(fmt.Sprintf("| %s | %s |", md(list.label), md(p.event(e))))
 		}
 	}
 }
@@ -59,31 +85,38 @@ const pictured = 40
 // picture draws incidents with what came before them as a Mermaid timeline, which GitHub,
 // GitLab and most wikis show. Days are its columns.
 func (p *page) picture(incidents []report.Incident) {
-	type moment struct{ day, text string }
+	type moment struct {
+		at   time.Time
+		text string
+	}
 	var list []moment
 	for _, in := range incidents {
-		events := slices.Concat(in.Changed, in.Before)
-		slices.SortStableFunc(events, func(a, b report.Event) int { return a.At.Compare(b.At) })
-		for _, e := range events {
-			list = append(list, moment{e.At.UTC().Format("2006-01-02"), e.At.UTC().Format("15.04") + " " + p.text(e.What)})
+		for _, e := range slices.Concat(in.Changed, in.Before) {
+			list = append(list, moment{e.At, p.text(e.What)})
 		}
 		if in.At != nil {
-			list = append(list, moment{in.At.UTC().Format("2006-01-02"), in.At.UTC().Format("15.04") + " " + p.text(in.Summary)})
+			list = append(list, moment{*in.At, p.text(in.Summary)})
 		}
 	}
 	if len(list) == 0 {
 		return
 	}
+	slices.SortStableFunc(list, func(a, b moment) int {
+		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.text, b.text))
+	})
+	list = slices.CompactFunc(list, func(a, b moment) bool { return a.at.Equal(b.at) && a.text == b.text })
 	p.line("")
 	p.line("```mermaid")
 	p.line("timeline")
+	p.line("    title " + mermaid(p.say("All times UTC")))
 	day := ""
 	for _, m := range list[max(0, len(list)-pictured):] {
-		if m.day != day {
-			day = m.day
-			p.line("    " + day + " : " + mermaid(m.text))
+		text := mermaid(m.at.UTC().Format("15:04") + " " + m.text)
+		if d := m.at.UTC().Format(time.DateOnly); d != day {
+			day = d
+			p.line("    " + day + " : " + text)
 		} else {
-			p.line("               : " + mermaid(m.text))
+			p.line("               : " + text)
 		}
 	}
 	p.line("```")

@@ -139,9 +139,7 @@ func (p *page) markdownEvents() {
 		return
 	}
 	p.mdHeading(p.say("Event log"))
-	p.line("| | |")
-	p.line("|---|---|")
-	p.mdEvents(in)
+	p.mdIncident(in)
 }
 
 func (p *page) markdownStack() {
@@ -159,6 +157,10 @@ func (p *page) markdownStack() {
 		p.line(fmt.Sprintf("%3d %s %s", i, pad(p.say(f.Trust), width), strings.ReplaceAll(frameName(f), "```", "'''")))
 	}
 	p.line("```")
+	if scanned(p.r.Stack) {
+		p.line("")
+		p.line(md(p.aboutScanned()))
+	}
 }
 
 func (p *page) markdownParameters() {
@@ -176,11 +178,19 @@ func (p *page) markdownParameters() {
 }
 
 func (p *page) markdownRest() {
-	if len(p.r.Notes) == 0 {
+	if third := p.thirdPartyText(); third != "" {
+		p.mdHeading(p.say("Third party"))
+		p.line(md(third))
+	}
+	p.mdNotes(p.noteTexts())
+}
+
+func (p *page) mdNotes(notes []string) {
+	if len(notes) == 0 {
 		return
 	}
 	p.mdHeading(p.say("Notes"))
-	for _, n := range p.r.Notes {
-		p.line("- " + md(p.say("%s: %s", report.T(n.Where), n.Text)))
+	for _, n := range notes {
+		p.line("- " + md(n))
 	}
 }

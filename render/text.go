@@ -199,7 +199,7 @@ func (p *page) system() string {
 		parts = append(parts, name)
 	}
 	if s.Processors > 0 {
-		parts = append(parts, p.say("%d processors", s.Processors))
+		parts = append(parts, p.text(processorCount(s.Processors)))
 	}
 	if a := p.r.Dump.Architecture; a != "" {
 		parts = append(parts, a)
@@ -208,6 +208,13 @@ func (p *page) system() string {
 		parts = append(parts, p.say("virtual machine (%s)", *s.VirtualMachine))
 	}
 	return strings.Join(parts, p.say(", "))
+}
+
+func processorCount(n uint32) report.Text {
+	if n == 1 {
+		return report.T("%d processor", n)
+	}
+	return report.T("%d processors", n)
 }
 
 // release says in the page's language which releases a build may be of.
@@ -315,6 +322,10 @@ func (p *page) describe(image string) string {
 	return fmt.Sprintf("%s (%s: %s)", image, d.Owner, d.What)
 }
 
+func (p *page) aboutScanned() string {
+	return p.say("A scanned frame is a word on the stack that could be a return address: it may be left over from an earlier call.")
+}
+
 // shownFrames is how many frames the text shows without All.
 const shownFrames = 16
 
@@ -333,7 +344,7 @@ func (p *page) stack() {
 		p.line(fmt.Sprintf("%3d %s %s", i, p.paint(trustColors[frameTrust[f.Trust]], pad(p.say(f.Trust), width)), frameName(f)))
 	}
 	if scanned(frames) {
-		p.block("    ", "", p.say("A scanned frame is a word on the stack that could be a return address: it may be left over from an earlier call."))
+		p.block("    ", "", p.aboutScanned())
 	}
 }
 
@@ -443,6 +454,16 @@ func (p *page) debugger() {
 const shownDrivers = 12
 
 func (p *page) thirdParty() {
+	if text := p.thirdPartyText(); text != "" {
+		p.block(pad(p.say("Third party"), p.labelWidth()), "", text)
+	}
+}
+
+// thirdPartyText counts and names what is not from Microsoft among the modules.
+func (p *page) thirdPartyText() string {
+	if len(p.r.Modules) == 0 {
+		return ""
+	}
 	var names []string
 	for _, m := range p.r.Modules {
 		if p.user() {
@@ -454,9 +475,6 @@ func (p *page) thirdParty() {
 		if d, ok := win.English.Driver(m.Image); (!ok || !d.Microsoft()) && !strings.HasPrefix(m.Image, "dump_") && !strings.HasPrefix(m.Image, "hiber_") {
 			names = append(names, m.Image)
 		}
-	}
-	if len(p.r.Modules) == 0 {
-		return
 	}
 	shown := names
 	more := ""
@@ -471,7 +489,7 @@ func (p *page) thirdParty() {
 	if len(names) > 0 {
 		count = p.say("%s: %s", count, strings.Join(shown, ", ")+more)
 	}
-	p.block(pad(p.say("Third party"), p.labelWidth()), "", count)
+	return count
 }
 
 func (p *page) unloaded() {
@@ -488,12 +506,20 @@ func (p *page) unloaded() {
 
 func (p *page) notes() {
 	label := p.say("Notes")
-	if p.r.Symbols != nil && !p.r.Symbols.Note.IsZero() {
-		p.block(pad(label, p.labelWidth()), "", p.text(p.r.Symbols.Note))
+	for _, n := range p.noteTexts() {
+		p.block(pad(label, p.labelWidth()), "", n)
 		label = ""
+	}
+}
+
+// noteTexts says what is missing: of symbols first.
+func (p *page) noteTexts() []string {
+	var list []string
+	if p.r.Symbols != nil && !p.r.Symbols.Note.IsZero() {
+		list = append(list, p.text(p.r.Symbols.Note))
 	}
 	for _, n := range p.r.Notes {
-		p.block(pad(label, p.labelWidth()), "", p.say("%s: %s", report.T(n.Where), n.Text))
-		label = ""
+		list = append(list, p.say("%s: %s", report.T(n.Where), n.Text))
 	}
+	return list
 }

@@ -36,7 +36,7 @@ func (p *page) userThread() []string {
 		name += " (" + r.Thread.Name + ")"
 	}
 	if r.Process != nil && r.Process.Threads > 1 {
-		return []string{p.say("thread %s of %d", name, r.Process.Threads)}
+		return []string{p.say("thread %s (one of %d)", name, r.Process.Threads)}
 	}
 	return []string{p.say("thread %s", name)}
 }

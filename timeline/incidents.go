@@ -263,11 +263,12 @@ func bugcheck(p stop, lang win.Lang) *report.Bugcheck {
 func (c *crash) sentence(lang win.Lang) report.Text {
 	switch {
 	case c.Kind == report.IncidentStop && c.stop != nil:
-		name := fmt.Sprintf("0x%08X", c.stop.code)
-		if known, ok := lang.Code(win.BaseCode(c.stop.code)); ok {
-			name += " " + known.Name
+		number := fmt.Sprintf("0x%08X", c.stop.code)
+		known, ok := lang.Code(win.BaseCode(c.stop.code))
+		if !ok {
+			return report.T("Windows stopped with the code %s, which is none that is documented: a driver or a tool used a number of its own.", number)
 		}
-		return report.T("Windows stopped with the code %s.", name)
+		return report.T("Windows stopped with the code %s.", number+" "+known.Name)
 	case c.Kind == report.IncidentStop:
 		return report.T("Windows stopped with a code that the event does not tell.")
 	case c.Kind == report.IncidentPowerButton:

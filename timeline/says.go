@@ -95,9 +95,9 @@ func sayUnclean(r *record) report.Text {
 
 func sayUnexpected(r *record) report.Text {
 	if l, ok := r.lastSign(); ok {
-		return report.T("Windows had ended unexpectedly; its last sign of life is of %s.", l.utc.Format(secondsUTC))
+		return report.T("Windows had ended unexpectedly; it was last seen alive at %s.", l.utc.Format(secondsUTC))
 	}
-	return report.T("Windows had ended unexpectedly; its last sign of life is of %s (the machine's own time).", r.value("", 1)+" "+r.value("", 0))
+	return report.T("Windows had ended unexpectedly; it was last seen alive at %s (the machine's own time).", r.value("", 1)+" "+r.value("", 0))
 }
 
 const secondsUTC = "2006-01-02 15:04:05 UTC"
@@ -199,7 +199,7 @@ func sayUpdate(r *record) report.Text {
 // sayReport is event 1001 of Windows Error Reporting in the Application log.
 func sayReport(r *record) report.Text {
 	w := r.wer()
-	return report.T("A report of the kind %s was made for Microsoft.", w.name)
+	return report.T("Windows Error Reporting wrote a report of the kind %s.", w.name)
 }
 
 // wer is a report to Windows Error Reporting. Windows 11 names the values; older systems

@@ -83,16 +83,23 @@ func (c *session) take(r *record) {
 	}
 }
 
-// started is when Windows started, as well as the session tells. The time of 6005 comes
-// first: it is written when the clock has been set.
+// longestStart is how long before event 6005 the first events of a start can be.
+const longestStart = 10 * time.Minute
+
+// started is when Windows started, as well as the session tells: the first of its events.
+// Event 6005 is written when the clock has been set; what is far from it has the time of a
+// clock that was wrong.
 func (c *session) started() *time.Time {
+	var first *time.Time
 	for _, r := range []*record{c.log, c.kernel, c.unclean, c.stop} {
-		if r != nil && !r.Time.IsZero() {
-			t := r.Time
-			return &t
+		if r == nil || r.Time.IsZero() {
+			continue
+		}
+		if t := r.Time; first == nil || t.Before(*first) && first.Sub(t) < longestStart {
+			first = &t
 		}
 	}
-	return nil
+	return first
 }
 
 // last is the time of the last record that is not left over from an earlier time.

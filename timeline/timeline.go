@@ -109,9 +109,20 @@ func Tell(logs []*Log, reports []*report.Report, o Options) *report.Events {
 	s.incidents()
 	s.reportsOfWER()
 	s.dumps(reports)
+	s.sort()
 	s.since(o.Since)
 	s.summarize()
 	return s.out
+}
+
+// sort puts what is told of each incident into the order of its times.
+func (s *story) sort() {
+	for i := range s.out.Incidents {
+		in := &s.out.Incidents[i]
+		for _, list := range [][]report.Event{in.Before, in.Changed, in.Records} {
+			slices.SortStableFunc(list, func(a, b report.Event) int { return a.At.Compare(b.At) })
+		}
+	}
 }
 
 // story is the events of a machine being put together.
@@ -212,7 +223,11 @@ func (s *story) summarize() {
 		s.out.Summary = report.T("No event log was read.")
 	case len(s.out.Incidents) == 0:
 		s.out.Summary = report.T("The event log tells of no crash.")
+	case stops == len(s.out.Incidents):
+		s.out.Summary = report.T("Crashes with a stop code: %d.", stops)
+	case stops == 0:
+		s.out.Summary = report.T("Ends without a shutdown or a stop code (power, reset, hang): %d.", len(s.out.Incidents))
 	default:
-		s.out.Summary = report.T("Crashes with a stop code: %d. Ends without a shutdown and without a stop code: %d.", stops, len(s.out.Incidents)-stops)
+		s.out.Summary = report.T("Crashes with a stop code: %d. Ends without a shutdown or a stop code (power, reset, hang): %d.", stops, len(s.out.Incidents)-stops)
 	}
 }

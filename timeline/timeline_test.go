@@ -118,7 +118,7 @@ func TestTell_OneCrashOnce(t *testing.T) {
 	if in.Kind != report.IncidentStop || in.Bugcheck == nil || in.Bugcheck.Code != 0xd1 || in.Bugcheck.Name != "DRIVER_IRQL_NOT_LESS_OR_EQUAL" || uint64(in.Bugcheck.Parameters[3].Value) != parameters[3] {
 		t.Errorf("got %s, %+v", in.Kind, in.Bugcheck)
 	}
-	if !in.At.Equal(at(0)) || in.AtTrust != report.Recorded || !in.RestartedAt.Equal(at(2).Add(time.Second)) {
+	if !in.At.Equal(at(0)) || in.AtTrust != report.Recorded || !in.RestartedAt.Equal(at(2)) {
 		t.Errorf("at %v (%s), restarted %v", in.At, in.AtTrust, in.RestartedAt)
 	}
 	if in.ZoneMinutes == nil || *in.ZoneMinutes != -7*60 {

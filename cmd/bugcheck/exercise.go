@@ -50,6 +50,9 @@ func runExercise(cmd *cobra.Command, kind, folder string, flags *labFlags, out *
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return failed(err)
+	}
 	name, log := filepath.Join(folder, "MEMORY.DMP"), filepath.Join(folder, "System.evtx")
 	for _, n := range []string{name, log} {
 		if _, err := os.Stat(n); err == nil {
@@ -86,7 +89,12 @@ func ask(in io.Reader, out io.Writer, steps []render.Step, opts render.Options) 
 		if err := render.Say(out, s.Ask, opts); err != nil {
 			return err
 		}
-		for {
+		for tries := 0; ; tries++ {
+			if tries > 1 { // with the command
+				if err := render.Say(out, s.Tell, opts); err != nil {
+					return err
+				}
+			}
 			fmt.Fprint(out, "> ")
 			if !lines.Scan() || strings.EqualFold(strings.TrimSpace(lines.Text()), "q") {
 				fmt.Fprintln(out)
