@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"bugcheck/dump"
+	"bugcheck/report"
 )
 
 // Info writes what stands in a dump: header, blocks, memory and tagged data.
@@ -39,7 +40,7 @@ func infoHeader(t table, f *dump.File) {
 	if !h.Time.IsZero() {
 		t.row("Crashed", "%s", h.Time.Format("2006-01-02 15:04:05.000 UTC"))
 	}
-	t.row("Up for", "%s", h.Uptime)
+	t.row("Up for", "%s", report.Span(h.Uptime))
 	t.row("DirectoryTableBase", "%s", h.DirectoryTable)
 	t.row("PsLoadedModuleList", "%s", h.LoadedModules)
 	t.row("PsActiveProcessHead", "%s", h.ProcessHead)

@@ -24,7 +24,8 @@ func infoCommand() *cobra.Command {
 a small dump, its memory ranges and tagged data, and what is damaged; of a
 program's dump the streams, threads and modules. Of a driver or program it prints
 the version resource, the identity that symbol servers know it by, and its
-sections; of a symbol file (PDB) its identity and how much it holds.`,
+sections; of a symbol file (PDB) its identity and how much it holds. Its names are
+those of the formats, in every language.`,
 		Example: `  bugcheck info MEMORY.DMP
   bugcheck info myfault.sys
   bugcheck info ntkrnlmp.pdb
