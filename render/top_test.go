@@ -48,7 +48,7 @@ func TestTop_Text(t *testing.T) {
 			"4312   6 MiB            -      120        3  1.2 s  notmyfault64.exe", "old.exe (ended)",
 			"  Leak   3.3 GiB  0 KiB  870400  myfault.sys", "memory: The list ends early.",
 		}},
-		{win.Japanese, []string{"非ページプール  3.8 GiB 中 3.4 GiB (91 %)", "*   1  notmyfault64.exe (4312)、IRQL 2", "old.exe (終了済み)"}},
+		{win.Japanese, []string{"非ページ プール 3.8 GiB 中 3.4 GiB (91 %)", "*   1  notmyfault64.exe (4312)、IRQL 2", "old.exe (終了済み)"}},
 	} {
 		var out strings.Builder
 		if err := Top(&out, leaking(), Options{Lang: tt.lang}); err != nil {
