@@ -252,7 +252,7 @@ func (j *judgement) suggestClients(f Frame) {
 			continue
 		}
 		if len(j.v.Alternatives) < maxAlternatives {
-			j.suggest(i.Image, report.T("drivers of its kind work through %s; nothing else points to one of them", f.Image))
+			j.suggest(i.Image, report.T("drivers of this kind work through %s; nothing else points there", f.Image))
 		}
 	}
 }

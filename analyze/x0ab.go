@@ -13,7 +13,7 @@ func judgeAB(j *judgement) {
 	j.evidence(report.Derived, report.T("stop code"), report.T("Memory of a session belongs to drivers of display and printers; the stack is that of the end of the session and does not show which."))
 	for _, i := range j.f.Images {
 		if kindOf(i.Image) == "display" && thirdParty(i.Image) && len(j.v.Alternatives) < maxAlternatives {
-			j.suggest(i.Image, report.T("drivers of its kind allocate memory of sessions; nothing else points to it"))
+			j.suggest(i.Image, report.T("drivers of this kind allocate memory of sessions; nothing else points there"))
 		}
 	}
 	j.limit(report.Low)

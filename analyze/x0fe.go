@@ -53,7 +53,7 @@ func judgeFE(j *judgement) {
 			j.evidence(report.Recorded, parameter(3), report.T("Windows wrote beside it: %s", j.f.Message))
 		}
 	}
-	j.suggestKinds(report.T("it is a USB driver from outside Windows; nothing else points to it"), "usb")
+	j.suggestKinds(report.T("USB drivers from outside Windows can do this; nothing else points there"), "usb")
 	j.detector()
 }
 
@@ -88,7 +88,7 @@ func judge144(j *judgement) {
 		j.evidence(report.Derived, parameter(1), report.T("A hub or a device did not behave: look at the device, its cable and its port first."))
 		j.likely(report.CauseHardware)
 	}
-	j.suggestKinds(report.T("it is a USB driver from outside Windows; nothing else points to it"), "usb")
+	j.suggestKinds(report.T("USB drivers from outside Windows can do this; nothing else points there"), "usb")
 	j.detector()
 }
 

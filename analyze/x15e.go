@@ -11,7 +11,7 @@ func collect15E(c *collection) { c.object(objects15E[c.facts.Parameters[0]]) }
 func judge15E(j *judgement) {
 	j.meaningOf(1)
 	j.judgeObject(objects15E[j.f.Parameters[0]])
-	j.suggestKinds(report.T("it is a network driver from outside Windows; nothing else points to it"), "network", "vpn")
+	j.suggestKinds(report.T("network drivers from outside Windows can do this; nothing else points there"), "network", "vpn")
 	j.detector()
 }
 

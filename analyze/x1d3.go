@@ -6,7 +6,7 @@ import "bugcheck/report"
 // network stack does not accept.
 func judge1D3(j *judgement) {
 	j.evidence(report.Recorded, parameter(1), report.T("The kind, 0x%x, is not among those that are documented.", j.f.Parameters[0]))
-	j.suggestKinds(report.T("drivers of its kind filter the network; nothing else points to it"), "antivirus", "vpn", "filter", "security")
+	j.suggestKinds(report.T("drivers of this kind filter the network; nothing else points there"), "antivirus", "vpn", "filter", "security")
 	j.detector()
 }
 

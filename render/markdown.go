@@ -127,8 +127,8 @@ func (p *page) markdownEvidence() {
 	for i, e := range p.r.Verdict.Evidence {
 		p.line(fmt.Sprintf("%d. *%s* %s", i+1, md(p.say(e.Trust)), md(p.say("%s [%s]", e.Fact, e.Source))))
 	}
-	for _, a := range p.r.Verdict.Alternatives {
-		p.line(fmt.Sprintf("- %s %s", md(p.say("or")), md(p.say("%s: %s.", p.describe(a.Image), a.Why))))
+	for _, s := range p.suspects() {
+		p.line(fmt.Sprintf("- %s %s", md(p.say("or")), md(s)))
 	}
 }
 

@@ -303,9 +303,24 @@ func (p *page) evidence() {
 		}
 		p.block(fmt.Sprintf("%3d %s", i+1, pad(p.say(e.Trust), 10)), trustColors[e.Trust], fact)
 	}
-	for _, a := range p.r.Verdict.Alternatives {
-		p.block(pad("    "+p.say("or"), 14), dim, p.say("%s: %s.", p.describe(a.Image), a.Why))
+	for _, s := range p.suspects() {
+		p.block(pad("    "+p.say("or"), 14), dim, s)
 	}
+}
+
+// suspects says of each alternative what speaks for it; of several that the same speaks
+// for, once.
+func (p *page) suspects() []string {
+	var list []string
+	all := p.r.Verdict.Alternatives
+	for i := 0; i < len(all); {
+		why, names := p.text(all[i].Why), []string(nil)
+		for ; i < len(all) && p.text(all[i].Why) == why; i++ {
+			names = append(names, p.describe(all[i].Image))
+		}
+		list = append(list, p.say("%s: %s.", strings.Join(names, p.say(", ")), why))
+	}
+	return list
 }
 
 var trustColors = map[string]string{report.Recorded: green, report.Derived: yellow, report.Guessed: red}
