@@ -86,5 +86,56 @@ func happenedC4(f *Facts) report.Text {
 	case rule != "":
 		return report.T("it broke the rule %s of driver verifier (0x%x)", rule, f.Parameters[0])
 	}
+	for _, b := range broken {
+		if b.first <= f.Parameters[0] && f.Parameters[0] <= b.last {
+			return report.T("%s (rule 0x%x of driver verifier)", b.what, f.Parameters[0])
+		}
+	}
 	return report.T("it broke a rule of driver verifier (0x%x)", f.Parameters[0])
 }
+
+// broken says what the rules without a name have in common, by their numbers; the
+// evidence has each in full.
+var broken = []struct {
+	first, last uint64
+	what        report.Text
+}{
+	{0x00, 0x03, report.T("it asked for memory in a way that is not allowed")},
+	{0x10, 0x10, report.T("it gave back memory that it had not been given")},
+	{0x11, 0x12, report.T("it gave back memory at an interrupt level (IRQL) that is too high for that")},
+	{0x13, 0x13, report.T("it gave back the same memory twice")},
+	{0x15, 0x15, freedInUse},
+	{0x16, 0x16, report.T("it gave back memory that it had not been given")},
+	{0x17, 0x17, freedInUse},
+	{0x30, 0x31, report.T("it changed the interrupt level (IRQL) in a way that is not allowed")},
+	{0x32, 0x3a, wrongLock},
+	{0x3b, 0x3b, report.T("it waited where a thread must not wait")},
+	{0x3c, 0x3c, report.T("it used a handle that is not valid there")},
+	{0x3d, 0x3e, wrongLock},
+	{0x3f, 0x3f, report.T("it let go of an object more often than it had taken it")},
+	{0x40, 0x42, wrongLock},
+	{0x51, 0x59, report.T("it wrote past the end of its memory")},
+	{0x60, 0x60, leftMemory},
+	{0x62, 0x62, leftMemory},
+	{0x6f, 0x7f, wrongPages},
+	{0x80, 0x80, report.T("it called a function of Windows at an interrupt level (IRQL) that is too high for it")},
+	{0x81, 0x89, wrongPages},
+	{0xb0, 0xb6, wrongPages},
+	{0xb8, 0xb9, wrongPages},
+	{0xc0, 0xc6, report.T("it did not put interrupts or APCs (calls that Windows queues to a thread) back as they had been")},
+	{0xcc, 0xcc, freedInUse},
+	{0xd2, 0xd2, freedInUse},
+	{0xe0, 0xe3, report.T("it handed Windows an address of a program where only the kernel's may be used")},
+	{0xf5, 0xf7, report.T("it used a handle that is not valid there")},
+	{0x120, 0x123, report.T("it waited where a thread must not wait")},
+	{0x1000, 0x1001, report.T("it took locks in an order in which threads can block each other for ever")},
+	{0x1002, 0x1009, wrongLock},
+	{0x2000, 0x2005, report.T("it uses memory in a way that memory integrity (HVCI) does not allow")},
+}
+
+var (
+	freedInUse = report.T("it gave back memory that held something still in use")
+	wrongLock  = report.T("it took or released a lock in a way that is not allowed")
+	leftMemory = report.T("it was unloaded and left memory behind")
+	wrongPages = report.T("it locked, mapped or released pages of memory in a way that is not allowed")
+)
