@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bugcheck/report"
+	"bugcheck/win"
 )
 
 // memoryCodes are the stop codes by which Windows says that what memory holds is not what
@@ -154,13 +155,9 @@ func (k *caseStory) sameBit() bool {
 	return true
 }
 
-// memorySteps leave out what only servers have where the machine is none.
 func (k *caseStory) memorySteps() []report.Text {
-	steps := memorySteps()
-	if s := k.reports[0].System; s != nil && s.Product == "workstation" {
-		return steps[1:]
-	}
-	return steps
+	s := k.reports[0].System
+	return memorySteps(s != nil && s.Product == win.ProductWord(win.ProductWorkstation))
 }
 
 // diversity says how different the failures are.

@@ -34,7 +34,7 @@ func collect(m, reference *kernel.Machine) *collection {
 	h := m.Header
 	f := &c.facts
 	f.Arch, f.Build, f.Live = string(m.Arch), h.Build, m.Kind == dump.Live
-	f.Whole = m.Physical != nil
+	f.Whole, f.Workstation = m.Physical != nil, h.ProductType == win.ProductWorkstation
 	f.Uptime, f.At = h.Uptime, h.Time
 	f.RawCode, f.Code, f.Parameters = h.BugCheckCode, win.BaseCode(h.BugCheckCode), h.Parameters
 	if code, ok := win.English.Code(f.Code); ok {

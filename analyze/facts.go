@@ -18,6 +18,7 @@ type Facts struct {
 	Build       uint32 // of the kernel; zero if not known
 	Live        bool   // a live dump: Windows went on
 	Whole       bool   // the dump holds memory, not a selection of it
+	Workstation bool   // said to be no server
 	Uptime      time.Duration
 	At          time.Time // of the crash; zero if not known
 	RawCode     uint32    // as recorded: 0x1000007e

@@ -22,7 +22,7 @@ func logFacts(l *windbglog.Log) (f Facts, added int) {
 	f = Facts{
 		Arch: l.Arch, Build: l.Build, RawCode: l.Code, Code: win.BaseCode(l.Code), Name: l.Name, Process: win.Clean(l.Process),
 		IRQL: l.IRQL, Uptime: l.Uptime, Verifier: l.Verifier, BadStack: l.BadStack, CPUVendor: l.Vendor, CodeDiffer: win.Clean(l.Corruptor),
-		Live: strings.HasPrefix(l.Said.Bucket, "LKD_"),
+		Live: strings.HasPrefix(l.Said.Bucket, "LKD_"), Workstation: l.ProductType == win.ProductWorkstation,
 	}
 	if s, ok := win.English.Code(f.Code); ok {
 		f.Name = s.Name

@@ -24,7 +24,7 @@ func nextSteps(j *judgement) []report.Text {
 	case j.v.Cause == report.CauseHardware && hardwareSteps[j.f.Code] != nil:
 		steps = hardwareSteps[j.f.Code](j.f)
 	case j.v.Cause == report.CauseHardware:
-		steps = memorySteps()
+		steps = memorySteps(j.f.Workstation)
 	case j.v.Cause == report.CauseFirmware:
 		steps = firmwareSteps()
 	case stepsByCode[j.f.Code] != nil:
@@ -207,13 +207,21 @@ func thirdPartyNames(j *judgement) string {
 	return strings.Join(names, ", ")
 }
 
-func memorySteps() []report.Text {
-	return []report.Text{
-		report.T("On a server, look at the log of its management controller (iLO, iDRAC, BMC) and at the WHEA-Logger events: they may name the memory module."),
-		report.T("Run memory and processor at their standard speeds: overclocking, XMP and EXPO off in the firmware settings."),
-		report.T("Test the memory when the machine can be down for a night: MemTest86, or mdsched.exe (F1, extended, pass count 0); then module by module. Replace the module that fails."),
-		report.T("Update the firmware (BIOS). If the memory passes and it happens again, suspect processor, mainboard and power supply."),
+// memorySteps are about memory modules. Only servers have a log of them outside Windows;
+// workstations are the ones that run beyond standard speeds.
+func memorySteps(workstation bool) []report.Text {
+	speeds := report.T("Run memory and processor at their standard speeds: overclocking, XMP and EXPO off in the firmware settings.")
+	test := report.T("Test the memory when the machine can be down for a night: MemTest86, or mdsched.exe (F1, extended, pass count 0); then module by module. Replace the module that fails.")
+	firmware := report.T("Update the firmware (BIOS). If the memory passes and it happens again, suspect processor, mainboard and power supply.")
+	if workstation {
+		events := report.T("Look at the WHEA-Logger events of the System log: they may name the memory module.")
+		return []report.Text{speeds, test, events, firmware}
 	}
+	return []report.Text{moduleLogStep(), speeds, test, firmware}
+}
+
+func moduleLogStep() report.Text {
+	return report.T("On a server, look at the log of its management controller (iLO, iDRAC, BMC) and at the WHEA-Logger events: they may name the memory module.")
 }
 
 func machineCheckSteps() []report.Text {

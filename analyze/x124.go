@@ -271,9 +271,9 @@ func (w *WHEA) module() string {
 }
 
 func moduleSteps(w *WHEA) []report.Text {
-	first := report.T("On a server, look at the log of its management controller (iLO, iDRAC, BMC) and at the WHEA-Logger events: they may name the memory module.")
+	first := moduleLogStep()
 	if name := w.module(); name != "" {
 		first = report.T("Replace the memory module in slot %s, or put it into another slot for a trial: if the error goes with it, it is the module, else slot, mainboard or processor.", name)
 	}
-	return append([]report.Text{first}, memorySteps()[1:]...)
+	return append([]report.Text{first}, memorySteps(false)[1:]...)
 }
