@@ -21,7 +21,7 @@ var classes = map[uint32]func(*Facts) string{
 	0x10d: func(f *Facts) string { return hexClass("0x10D", f, 0) }, // 3
 	0x153: class153,                                                 // 1, its hash checked
 	0x154: class154,
-	0x1a8: func(f *Facts) string { return fmt.Sprintf("0x1A8_%d", f.Parameters[0]) }, // 1: in decimal
+	0x1a8: class1A8,
 	0x1cc: class1CC,
 }
 
@@ -111,6 +111,18 @@ func class154(f *Facts) string {
 		}
 	}
 	return verified(f, class)
+}
+
+// class1A8, VIDEO_DXGKRNL_BLACK_SCREEN_LIVEDUMP: P1 is who asked for it, in decimal (1
+// published bucket), but for the keys, 1 by the documentation (2 published buckets).
+func class1A8(f *Facts) string {
+	switch f.Parameters[0] {
+	case 0: // not known
+		return "0x1A8"
+	case 1:
+		return "0x1A8_KEYBD_HOTKEY"
+	}
+	return fmt.Sprintf("0x1A8_%d", f.Parameters[0])
 }
 
 // class1CC, EXRESOURCE_TIMEOUT_LIVEDUMP: P2 is the thread that holds the lock, and

@@ -97,7 +97,7 @@ func TestJudge_Devices(t *testing.T) {
 			report.CauseUnknown, "", report.Low, "", "", "Windows wrote beside it: Terminating critical thread"},
 
 		{"0x119, the driver is not on the stack", Facts{Code: 0x119, Parameters: [4]uint64{2}, Frames: inGraphics, Images: graphicsCard},
-			report.CauseDriver, "dxgmms2.sys", report.Low, "nvlddmkm.sys", "0x119_dxgmms2!VidSchiSendToExecutionQueue", "DRIVER_FAILED_SUBMIT_COMMAND"},
+			report.CauseDriver, "dxgmms2.sys", report.Low, "nvlddmkm.sys", "0x119_2_DRIVER_FAILED_SUBMIT_COMMAND_dxgmms2!VidSchiSendToExecutionQueue", "DRIVER_FAILED_SUBMIT_COMMAND"},
 		{"0x119, the scheduler's own data", Facts{Code: 0x119, Parameters: [4]uint64{0x400}, Frames: inGraphics, Images: graphicsCard},
 			report.CauseMemoryCorruption, "dxgmms2.sys", report.Low, "nvlddmkm.sys", "", ""},
 		{"0x1B8", Facts{Code: 0x1b8, Live: true, Parameters: [4]uint64{8}, Frames: inGraphics, Images: graphicsCard},

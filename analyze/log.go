@@ -84,7 +84,10 @@ func logException(l *windbglog.Log, f *Facts) *Exception {
 	case 0x1e:
 		x.Code, x.Address = uint32(p[0]), p[1]
 		if x.Code == statusAccessViolation {
-			x.Access, x.Target = access(p[2]), &p[3]
+			x.Access = access(p[2])
+		}
+		if x.Code == statusAccessViolation && len(l.Arguments) > 3 {
+			x.Target = &p[3]
 		}
 	case 0xbe:
 		*x = Exception{Code: statusAccessViolation, Access: "write", Target: &p[0]}

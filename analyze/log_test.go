@@ -163,6 +163,16 @@ func TestLogFacts_TwoParameters(t *testing.T) {
 }
 
 // TestLogFacts_InPage: the record's third parameter is the status of the read.
+// TestLogFacts_ThreeParameters: the fourth of 0x1E, the address of the access, is not
+// zero for its absence.
+func TestLogFacts_ThreeParameters(t *testing.T) {
+	l := readLog()
+	l.Code, l.Arguments = 0x1e, []uint64{0xffffffffc0000005, 0xfffff80511112222, 0}
+	if x := LogFacts(l).Exception; x == nil || x.Address != 0xfffff80511112222 || x.Access != "read" || x.Target != nil {
+		t.Errorf("exception %+v", x)
+	}
+}
+
 func TestLogFacts_InPage(t *testing.T) {
 	l := readLog()
 	code := uint32(0xc0000006)

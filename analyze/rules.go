@@ -59,7 +59,7 @@ var rules = map[uint32]rule{
 	0x10d: {collect: collect10D, judge: judge10D, happened: happened10D},
 	0x10e: {judge: judgeVideo, happened: happenedVideo},
 	0x113: {judge: judgeVideo, happened: happenedVideo},
-	0x119: {judge: judgeVideo, happened: happenedVideo},
+	0x119: {judge: judgeVideo, class: class119, happened: happenedVideo},
 	0x144: {collect: collect144, judge: judge144, happened: happenedUSB},
 	0x14f: {judge: judge14F, happened: happened14F},
 	0x15c: {judge: judge14F, happened: happened14F},

@@ -1,6 +1,12 @@
 package analyze
 
-import "bugcheck/report"
+import (
+	"fmt"
+	"regexp"
+
+	"bugcheck/report"
+	"bugcheck/win"
+)
 
 // VIDEO_MEMORY_MANAGEMENT_INTERNAL (0x10E), VIDEO_DXGKRNL_FATAL_ERROR (0x113),
 // VIDEO_SCHEDULER_INTERNAL_ERROR (0x119), VIDEO_DXGKRNL_LIVEDUMP (0x193) and
@@ -8,6 +14,27 @@ import "bugcheck/report"
 // graphics card (dxgkrnl, dxgmms) found something wrong. They are on the stack; whose
 // mistake it was, the display driver's most often, is not ("Bug Check 0x119" and the
 // others in Microsoft's documentation).
+
+// valueName is the documentation's name of a parameter's value, behind its meaning.
+var valueName = regexp.MustCompile(`\(([A-Z][A-Z0-9_]+)\)\.$`)
+
+// class119 is the kind of 0x119 and its name (2 published buckets, one of a kind that
+// the documentation names and one of a kind that it does not).
+func class119(f *Facts) string {
+	kind, name := f.Parameters[0], ""
+	if v, ok := win.English.Value(0x119, 1, kind); ok {
+		if m := valueName.FindStringSubmatch(v.Meaning); m != nil {
+			name = m[1]
+		}
+	}
+	if kind == 0xa000 {
+		name = "VIDSCH_RESET_HW_ENGINE_SUSPEND"
+	}
+	if name == "" {
+		return verified(f, "0x119")
+	}
+	return verified(f, fmt.Sprintf("0x119_%x_%s", kind, name))
+}
 
 // schedulerInside are the kinds of 0x119 that are about the scheduler's own data.
 var schedulerInside = map[uint64]bool{0x400: true, 0x1000: true, 0xa000: true, 0x10000: true}

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	header    = regexp.MustCompile(`^([A-Z][A-Z0-9_]{3,}) \(([0-9a-f]{1,8})\)$`)
+	header    = regexp.MustCompile(`^(?:[Ss]top ?code: +)?([A-Z][A-Z0-9_]{3,}) \((?:0x)?([0-9a-fA-F]{1,8})\)$`)
 	argument  = regexp.MustCompile("\\bArg([1-4]) *: *(?:0x)?([0-9a-fA-F`]{1,17})\\b")
 	parameter = regexp.MustCompile("\\bBUGCHECK_P([1-4]): *(?:0x)?([0-9a-fA-F`]{1,17})\\b")
 	short     = regexp.MustCompile("^BugCheck ([0-9A-F]{1,8}), \\{([0-9a-f`, ]*)\\}")
@@ -18,7 +18,8 @@ var (
 	fatalArgs = regexp.MustCompile("^\\(((?:0x[0-9a-fA-F`]{1,17},?){4})\\)")
 	field     = regexp.MustCompile(`^([A-Z][A-Z0-9_]{2,})(?: \([a-z ]+\))? *: *(.*)$`)
 	keyLine   = regexp.MustCompile(`^Key  ?: ([\w.]+)$`)
-	keyValue  = regexp.MustCompile(`^((?:Failure|AV|WER\.OS|Bugcheck\.Code)\.[\w.]+) *: +(\S.*)$`) // both on one line, by hand
+	keyValue  = regexp.MustCompile(`^((?:Failure|AV|WER\.OS|Bugcheck\.Code)\.[\w.]+|Failure [Bb]ucket) *: +(\S.*)$`) // both on one line, by hand
+	stackHead = regexp.MustCompile(`^(?:#+ )?(?i:stack trace|call stack):?$`)
 	valueLine = regexp.MustCompile(`^Value: (.*)$`)
 	attempt   = regexp.MustCompile(`^Attempt to (read|write|execute) `)
 	exception = regexp.MustCompile(`^ExceptionCode: ([0-9a-f]{8})`)
@@ -35,6 +36,14 @@ var (
 	build     = regexp.MustCompile(`\b(\d{4,5})\.\d+\.\w+fre\.`)
 )
 
+// stackBegins: a second stack behind a failure bucket is another log's.
+func (p *parser) stackBegins() {
+	if len(p.log.Frames) > 0 && p.log.Said.Bucket != "" {
+		p.start()
+	}
+	p.stack = len(p.log.Frames) == 0
+}
+
 // line takes the next line of the text.
 func (p *parser) line(line string) {
 	if p.begins(line) || p.values(line) || p.codes(line) || p.machine(line) || p.warning(line) {
@@ -48,6 +57,8 @@ func (p *parser) line(line string) {
 	switch {
 	case strings.HasPrefix(line, "Followup:"):
 		p.stack, p.followed = false, true
+	case stackHead.MatchString(line):
+		p.stack = len(p.log.Frames) == 0
 	case p.stack:
 		p.stackLine(line)
 	default:
@@ -152,7 +163,7 @@ func (p *parser) values(line string) bool {
 func (p *parser) value(key, v string) {
 	said := &p.log.Said
 	switch key {
-	case "Failure.Bucket":
+	case "Failure.Bucket", "Failure Bucket", "Failure bucket":
 		said.Bucket = v
 	case "Failure.Hash":
 		said.Hash = v
@@ -230,7 +241,7 @@ func (p *parser) field(name, v string) {
 	v = annotation.ReplaceAllString(v, "")
 	switch name {
 	case "STACK_TEXT":
-		p.stack = len(l.Frames) == 0
+		p.stackBegins()
 	case "BUGCHECK_CODE", "BUGCHECK":
 		code, _, _ := strings.Cut(v, " ")
 		p.code(uint32(hex(code)), "")

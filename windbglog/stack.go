@@ -74,6 +74,7 @@ func (p *parser) stackLine(line string) {
 		p.cut = m // its call site was wrapped to the next line
 		return
 	}
+	p.called(line)
 	f, next, inline, ok := frame(line)
 	if !ok || inline || len(p.log.Frames) >= maxFrames {
 		return

@@ -124,6 +124,7 @@ type parser struct {
 	fatal     bool     // the parameters stand on the next line
 	cut       []string // a frame whose call site stands on the next line
 	addressed bool     // a frame with a stack pointer was seen
+	call      []uint64 // what KeBugCheckEx was called with: the stop code and three parameters
 	followed,
 	unloaded bool // inside the list of unloaded modules
 	args [4]*uint64
@@ -132,6 +133,7 @@ type parser struct {
 // finish closes the current log and keeps it if it is one.
 func (p *parser) finish() {
 	l := &p.log
+	p.headless()
 	for _, a := range p.args {
 		if a == nil {
 			break
@@ -180,7 +182,7 @@ func (l *Log) guessArch() string {
 
 // start begins another log where the current one is complete.
 func (p *parser) start() {
-	if p.log.Code != 0 || p.log.Name != "" {
+	if p.log.Code != 0 || p.log.Name != "" || p.log.Said.Bucket != "" {
 		p.finish()
 	}
 }

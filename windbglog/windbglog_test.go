@@ -279,6 +279,66 @@ func TestParse_Headings(t *testing.T) {
 	}
 }
 
+// TestParse_Headless: a log that was pasted without its head has its stop code and
+// parameters on the stack or in the failure bucket.
+func TestParse_Headless(t *testing.T) {
+	const call, trap, driver = "ffffb000`00001000 fffff805`00000100     : %s : nt!KeBugCheckEx\n",
+		"ffffb000`00001200 fffff805`11112222     : 00000000`00000000 00000000`00000000 00000000`00000000 00000000`00000000 : nt!KiPageFault+0x474\n",
+		"ffffb000`00001300 fffff805`00000300     : 00000000`00000000 00000000`00000000 00000000`00000000 00000000`00000000 : example!ExampleRead+0x22\n"
+	for name, tt := range map[string]struct {
+		words, frames, bucket string
+		code                  uint32
+		args                  []uint64
+	}{
+		"the call":              {"00000000`0000001e ffffffff`c0000005 fffff805`11112222 00000000`00000000", trap + driver, "AV_example!ExampleRead", 0x1e, []uint64{0xffffffffc0000005, 0xfffff80511112222, 0}},
+		"the call and a bucket": {"00000000`00000119 00000000`0000a000 ffffb000`00002000 00000000`0000018c", driver, "0x119_a000_example!ExampleRead", 0x119, []uint64{0xa000, 0xffffb00000002000, 0x18c}},
+		"the driver's 0xA":      {"00000000`0000000a 00000000`00000018 00000000`00000002 00000000`00000001", trap + driver, "AV_example!ExampleRead", 0xd1, []uint64{0x18, 2, 1, 0xfffff80511112222}},
+		"the kernel's 0xA":      {"00000000`0000000a 00000000`00000018 00000000`00000002 00000000`00000001", trap + strings.Replace(driver, "example!", "nt!", 1), "AV_nt!ExampleRead", 0xa, []uint64{0x18, 2, 1, 0xfffff80511112222}},
+		"0xA, cut":              {"00000000`0000000a 00000000`00000018 00000000`00000002 00000000`00000001", "", "AV_nt!ExampleRead", 0xa, nil},
+		"0x50":                  {"00000000`00000050 ffffb000`00003000 00000000`00000002 ffffb000`00001200", trap + driver, "AV_W_(null)_example!ExampleRead", 0x50, []uint64{0xffffb00000003000, 2, 0xfffff80511112222}},
+		"0x50, cut":             {"00000000`00000050 ffffb000`00003000 00000000`00000002 ffffb000`00001200", "", "AV_W_(null)_example!ExampleRead", 0x50, []uint64{0xffffb00000003000, 2}},
+		"a live dump's bucket":  {"", driver, "LKD_0x1B0_example!ExampleRead", 0x1b0, nil},
+		"no stop code":          {"ffffb000`00001000 00000000`00000018 00000000`00000002 00000000`00000001", driver, "0x1B0_example!ExampleRead", 0x1b0, nil},
+	} {
+		stack := tt.frames
+		if tt.words != "" {
+			stack = fmt.Sprintf(call, tt.words) + stack
+		}
+		l := one(t, "PROCESS_NAME:  System\n\nSTACK_TEXT:  \n"+stack+"\nIMAGE_NAME:  example.sys\n\nFAILURE_BUCKET_ID:  "+tt.bucket+"\n")
+		if d := cmp.Diff(tt.args, l.Arguments); l.Code != tt.code || d != "" {
+			t.Errorf("%s: code %x, %s", name, l.Code, d)
+		}
+	}
+}
+
+// TestParse_HeadlessSeveral: in a list of such logs each stack begins another.
+func TestParse_HeadlessSeveral(t *testing.T) {
+	var text strings.Builder
+	for _, code := range []string{"141", "1B0", "1B0"} {
+		fmt.Fprintf(&text, "    PROCESS_NAME:  System\n    STACK_TEXT (top frames):\n      ffffb000`00001300 fffff805`00000300     : 0 0 0 0 : example!ExampleDump+0x22\n    IMAGE_NAME:  example.sys\n    FAILURE_BUCKET_ID:  LKD_0x%s_example!ExampleDump\n\n", code)
+	}
+	var codes []uint32
+	for _, l := range Parse([]byte(text.String())) {
+		codes = append(codes, l.Code)
+		if len(l.Frames) != 1 || l.Said.Image != "example.sys" {
+			t.Errorf("%x: %+v", l.Code, l)
+		}
+	}
+	if d := cmp.Diff([]uint32{0x141, 0x1b0, 0x1b0}, codes); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestParse_StackHeading: people put a heading of their own over a stack.
+func TestParse_StackHeading(t *testing.T) {
+	for _, head := range []string{"Stack trace:", "Call stack:", "### Stack Trace"} {
+		l := one(t, "Stop code: WDF_VIOLATION (0x10D)\nArg1: 4  (a kind)\nFailure bucket: 0x10D_4_example!unknown_function\n\n"+head+"\n\nnt!KeBugCheckEx\nexample+0x22\n\nThe crash is in the middle of it.\n")
+		if l.Code != 0x10d || l.Name != "WDF_VIOLATION" || len(l.Frames) != 2 || l.Said.Bucket != "0x10D_4_example!unknown_function" {
+			t.Errorf("%q: %+v", head, l)
+		}
+	}
+}
+
 // TestParse_KeyAndValueOnOneLine: people join the two lines of a key.
 func TestParse_KeyAndValueOnOneLine(t *testing.T) {
 	l := one(t, "BUGCHECK_CODE:  141\nFailure.Bucket : LKD_0x141_IMAGE_vendor.sys\nFailure.Hash: {1}\nAV.Type:   Write\nSTACK_TEXT:\nexample+0x22\n")
