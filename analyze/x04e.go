@@ -22,7 +22,7 @@ func judge4E(j *judgement) {
 		j.evidence(report.Recorded, parameter(1), report.T("The memory manager found its lists of physical pages damaged (kind 0x%x).", p[0]))
 	}
 	if pageKinds4E[p[0]] && p[1] < 1<<52 {
-		j.evidence(report.Recorded, parameter(2), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", p[1], p[1]<<frameShift))
+		j.physicalPage(2)
 	}
 	switch p[0] {
 	case unlockedTwice, freedLocked:
@@ -45,4 +45,10 @@ func happened4E(f *Facts) report.Text {
 		return report.T("a page of memory was freed while a transfer still had it locked")
 	}
 	return report.T("the lists of physical pages were found damaged")
+}
+
+// physicalPage tells of the page of RAM whose number parameter n (from 1) is.
+func (j *judgement) physicalPage(n int) {
+	page := j.f.Parameters[n-1]
+	j.evidence(report.Recorded, parameter(n), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", page, page<<frameShift))
 }

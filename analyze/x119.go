@@ -18,22 +18,15 @@ import (
 // valueName is the documentation's name of a parameter's value, behind its meaning.
 var valueName = regexp.MustCompile(`\(([A-Z][A-Z0-9_]+)\)\.$`)
 
-// class119 is the kind of 0x119 and its name (2 published buckets, one of a kind that
-// the documentation names and one of a kind that it does not).
+// class119 is the kind of 0x119 and its documented name (2 published buckets have the
+// form; a kind whose name is not documented goes without).
 func class119(f *Facts) string {
-	kind, name := f.Parameters[0], ""
-	if v, ok := win.English.Value(0x119, 1, kind); ok {
-		if m := valueName.FindStringSubmatch(v.Meaning); m != nil {
-			name = m[1]
-		}
+	kind := f.Parameters[0]
+	v, _ := win.English.Value(0x119, 1, kind)
+	if m := valueName.FindStringSubmatch(v.Meaning); m != nil {
+		return verified(f, fmt.Sprintf("0x119_%x_%s", kind, m[1]))
 	}
-	if kind == 0xa000 {
-		name = "VIDSCH_RESET_HW_ENGINE_SUSPEND"
-	}
-	if name == "" {
-		return verified(f, "0x119")
-	}
-	return verified(f, fmt.Sprintf("0x119_%x_%s", kind, name))
+	return verified(f, "0x119")
 }
 
 // schedulerInside are the kinds of 0x119 that are about the scheduler's own data.

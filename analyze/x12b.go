@@ -19,7 +19,7 @@ func judge12B(j *judgement) {
 		j.decide(report.CauseHardware, report.High)
 	}
 	if p[1] < 1<<52 && p[1] != 0 {
-		j.evidence(report.Recorded, parameter(2), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", p[1], p[1]<<frameShift))
+		j.physicalPage(2)
 	}
 	j.evidence(report.Derived, report.T("stop code"), report.T("Microsoft's documentation calls this an error of the memory. Seldom a device or a driver that writes to physical memory which is not its own looks the same."))
 }
@@ -52,7 +52,7 @@ func judge1C7(j *judgement) {
 		j.evidence(report.Recorded, parameter(1), report.T("The store that keeps pages compressed in memory found its tables damaged (kind 0x%x).", p[0]))
 	}
 	if p[0] <= 2 && p[3] != 0 && p[3] < 1<<52 {
-		j.evidence(report.Recorded, parameter(4), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", p[3], p[3]<<frameShift))
+		j.physicalPage(4)
 	}
 	j.evidence(report.Derived, report.T("stop code"), report.T("Microsoft's documentation names faulty memory, a device or driver that wrote to the wrong physical page, and firmware that changed memory while the machine slept."))
 	j.noticed(report.CauseMemoryCorruption, report.Low)
@@ -68,8 +68,7 @@ func happened1C7(*Facts) report.Text {
 // component that wrote to a page after giving it back ("Bug Check 0x127",
 // https://learn.microsoft.com/windows-hardware/drivers/debugger/bug-check-0x127---page-not-zero).
 func judge127(j *judgement) {
-	p := j.f.Parameters
-	j.evidence(report.Recorded, parameter(2), report.T("It is physical page 0x%x, which begins at physical address 0x%x: the same page or its neighbours in several dumps speak for a memory module.", p[1], p[1]<<frameShift))
+	j.physicalPage(2)
 	j.evidence(report.Derived, report.T("stop code"), report.T("The page lay free and filled with zeros: faulty memory changed it, or a device or driver that still wrote to it."))
 	j.noticed(report.CauseMemoryCorruption, report.Low)
 	j.limit(report.Low)

@@ -21,17 +21,6 @@ var deviceCodes = []uint32{
 // rule knows.
 var undocumented = []uint64{0, 1, 2, 3, 6, 8, 9, 0x10, 0x20, 0x30, 0x40, 0x50, 0x100, 0x7777, 0xffffffffc000009c}
 
-func wordsOf(v report.Verdict) []report.Text {
-	list := append([]report.Text{v.Summary}, v.NextSteps...)
-	for _, e := range v.Evidence {
-		list = append(list, e.Fact, e.Source)
-	}
-	for _, a := range v.Alternatives {
-		list = append(list, a.Why)
-	}
-	return list
-}
-
 // deviceFacts are the facts of a code with nothing beside its parameters, and with
 // all that a whole machine could hold.
 func deviceFacts(code uint32, p [4]uint64) []analyze.Facts {
@@ -92,7 +81,7 @@ func TestDeviceCodes_EveryValue(t *testing.T) {
 				if v.Cause == "" || v.Confidence == "" || len(v.Evidence) == 0 || len(v.NextSteps) == 0 {
 					t.Fatalf("0x%x, kind 0x%x, facts %d: %+v", code, kind, i, v)
 				}
-				for _, text := range wordsOf(v) {
+				for _, text := range sentencesOf(v) {
 					lacks := ""
 					ja := text.In(func(format string) string {
 						s := translate(format)

@@ -250,8 +250,8 @@ func compareCommand() *cobra.Command {
   bugcheck compare --format json a.dmp b.dmp | jq .same`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return fmt.Errorf("--format %q: the formats are text, json", format)
+			if err := textOrJSON(format); err != nil {
+				return err
 			}
 			return runCompare(cmd, args, &out, &symbols, format == "json", all)
 		},

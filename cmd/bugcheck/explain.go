@@ -59,8 +59,8 @@ func runExplain(cmd *cobra.Command, args []string, flags *outputFlags, format st
 	if err != nil {
 		return err
 	}
-	if format != "text" && format != "json" {
-		return fmt.Errorf("--format %q: the formats are text, json", format)
+	if err := textOrJSON(format); err != nil {
+		return err
 	}
 	asked, err := parseStop(strings.Join(args, " "))
 	if err != nil {

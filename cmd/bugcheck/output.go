@@ -132,3 +132,11 @@ func begin(cmd *cobra.Command, out *outputFlags, symbols *symbolFlags) (*session
 	}
 	return s, nil
 }
+
+// textOrJSON checks the --format of commands that write no more than these two.
+func textOrJSON(format string) error {
+	if format != "text" && format != "json" {
+		return fmt.Errorf("--format %q: the formats are text, json", format)
+	}
+	return nil
+}

@@ -35,8 +35,8 @@ It needs the memory of the machine: a full, kernel, active or live dump.`,
   bugcheck top --format json MEMORY.DMP | jq .pressure`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return fmt.Errorf("--format %q: the formats are text, json", format)
+			if err := textOrJSON(format); err != nil {
+				return err
 			}
 			return runTop(cmd, args, &out, &symbols, format == "json", all)
 		},

@@ -6,7 +6,17 @@ import (
 
 	"bugcheck/internal/labcheck"
 	"bugcheck/lab"
+	"bugcheck/report"
 )
+
+// evidenceOf is all that a report knows, a line each: trust, fact and source.
+func evidenceOf(r *report.Report) string {
+	var all strings.Builder
+	for _, e := range r.Verdict.Evidence {
+		all.WriteString(e.Trust + " " + e.Fact.String() + " [" + e.Source.String() + "]\n")
+	}
+	return all.String()
+}
 
 // What whole memory tells beside the stack stands in the report, with how it is known.
 func TestEvidence_WholeMemory(t *testing.T) {
@@ -35,16 +45,13 @@ func TestEvidence_WholeMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var all strings.Builder
-			for _, e := range r.Verdict.Evidence {
-				all.WriteString(e.Trust + " " + e.Fact.String() + " [" + e.Source.String() + "]\n")
-			}
+			all := evidenceOf(r)
 			for _, want := range tt.want {
-				if !strings.Contains(all.String(), want) {
-					t.Errorf("%s on %s: no %q in\n%s", tt.kind, o.Arch, want, all.String())
+				if !strings.Contains(all, want) {
+					t.Errorf("%s on %s: no %q in\n%s", tt.kind, o.Arch, want, all)
 				}
 			}
-			if differs := strings.Contains(all.String(), "differs from its image"); differs != (tt.kind == "code-overwrite") {
+			if differs := strings.Contains(all, "differs from its image"); differs != (tt.kind == "code-overwrite") {
 				t.Errorf("%s on %s: code differs: %v", tt.kind, o.Arch, differs)
 			}
 		}

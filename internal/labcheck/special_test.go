@@ -59,13 +59,10 @@ func TestSpecialPool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var all strings.Builder
-		for _, e := range r.Verdict.Evidence {
-			all.WriteString(e.Trust + " " + e.Fact.String() + "\n")
-		}
+		all := evidenceOf(r)
 		for _, want := range tt.want {
-			if !strings.Contains(all.String(), want) {
-				t.Errorf("0x%x: no %q in\n%s", tt.code, want, all.String())
+			if !strings.Contains(all, want) {
+				t.Errorf("0x%x: no %q in\n%s", tt.code, want, all)
 			}
 		}
 		if v := r.Verdict; v.Cause != report.CauseDriver || v.Image != "labflt.sys" {
@@ -106,12 +103,9 @@ func TestRAMPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var all strings.Builder
-		for _, e := range r.Verdict.Evidence {
-			all.WriteString(e.Trust + " " + e.Fact.String() + "\n")
-		}
-		if r.Verdict.Cause != tt.cause || !strings.Contains(all.String(), tt.want) || !strings.Contains(all.String(), "physical page") {
-			t.Errorf("%s: cause %s, want %s and %q in\n%s", tt.name, r.Verdict.Cause, tt.cause, tt.want, all.String())
+		all := evidenceOf(r)
+		if r.Verdict.Cause != tt.cause || !strings.Contains(all, tt.want) || !strings.Contains(all, "physical page") {
+			t.Errorf("%s: cause %s, want %s and %q in\n%s", tt.name, r.Verdict.Cause, tt.cause, tt.want, all)
 		}
 	}
 }
